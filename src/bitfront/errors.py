@@ -1,0 +1,70 @@
+"""Everything bitfront raises on purpose, in one tree.
+
+    BitfrontError
+    ├── InputError          the user's input is wrong: exit status 2
+    │   ├── RecipeError     a recipe: knows the key it speaks of
+    │   ├── FormatError     a format name that means nothing, or one that a site can't take
+    │   ├── ModelError      a model that can't be captured, or weights that don't fit it
+    │   ├── DataError       data that is missing, empty or of the wrong shape
+    │   └── RunError        a run directory that is locked, damaged or of another recipe
+    └── ReplayError         a strategy no longer proposes what the log holds: exit status 1
+
+Messages are for people: one paragraph that says what is wrong, where, what was expected, and the nearest
+right spelling where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class BitfrontError(Exception):
+    """Root of the tree."""
+
+
+class InputError(BitfrontError):
+    """The user's input is wrong; nothing was written."""
+
+
+class RecipeError(InputError):
+    """A recipe is wrong at `path`, a sequence of keys and indexes such as ``("space", 0, "weight")``."""
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class FormatError(InputError):
+    """A format name means nothing, or the format can't be used there."""
+
+
+class ModelError(InputError):
+    """A model can't be captured, or its weights don't fit."""
+
+
+class DataError(InputError):
+    """Data is missing, empty, of the wrong shape or out of range."""
+
+
+class RunError(InputError):
+    """A run directory is locked, damaged, or belongs to another recipe."""
+
+
+class ReplayError(BitfrontError):
+    """A strategy proposes something else than the log holds."""
+
+
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """A sentence fragment that names the nearest known spelling, or lists all when none is near.
+
+    >>> suggest("acuracy", ["accuracy", "loss"])
+    "did you mean 'accuracy'?"
+    >>> suggest("zzz", ["accuracy", "loss"])
+    'known are: accuracy, loss'
+    """
+    names = sorted(set(known))
+    near = get_close_matches(wrong, names, n=1, cutoff=0.6)
+    if not near:  # a difference in case alone is the commonest slip
+        near = [name for name in names if name.lower() == wrong.lower()][:1]
+    return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}"

@@ -1,0 +1,80 @@
+"""Element types: what one number may be, before a scale is applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Element(Protocol):
+    """A finite grid of representable values, in units of the scale."""
+
+    @property
+    def bits(self) -> int:
+        """Stored bits of one element."""
+        ...
+
+    @property
+    def lowest(self) -> float:
+        """The most negative representable value."""
+        ...
+
+    @property
+    def largest(self) -> float:
+        """The most positive representable value."""
+        ...
+
+    def round(self, values: Tensor) -> Tensor:
+        """The nearest representable values, ties to even, saturated; shape and dtype are kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Integer:
+    """Integers from `lowest` to `largest`.
+
+    `int8` is symmetric (-127 … 127: the code -128 is left unused so that q(-x) == -q(x), as ONNX Runtime and
+    TensorRT want for weights); `q3.4` uses the whole two's-complement range; `uint8` is 0 … 255.
+    """
+
+    bits: int
+    signed: bool = True
+    symmetric: bool = True
+
+    @property
+    def lowest(self) -> float:
+        if not self.signed:
+            return 0.0
+        return -(2.0 ** (self.bits - 1)) + (1.0 if self.symmetric else 0.0)
+
+    @property
+    def largest(self) -> float:
+        return 2.0 ** (self.bits - 1) - 1.0 if self.signed else 2.0**self.bits - 1.0
+
+    def round(self, values: Tensor) -> Tensor:
+        return values.round().clamp(self.lowest, self.largest)
+
+
+@dataclass(frozen=True)
+class MachineFloat:
+    """A floating-point type that the machine converts to itself: `fp32`, `fp16`, `bf16`."""
+
+    dtype: torch.dtype
+
+    @property
+    def bits(self) -> int:
+        return torch.finfo(self.dtype).bits
+
+    @property
+    def lowest(self) -> float:
+        return torch.finfo(self.dtype).min
+
+    @property
+    def largest(self) -> float:
+        return torch.finfo(self.dtype).max
+
+    def round(self, values: Tensor) -> Tensor:
+        return values.clamp(self.lowest, self.largest).to(self.dtype).to(values.dtype)

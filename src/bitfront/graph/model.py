@@ -1,0 +1,132 @@
+"""The captured model as plain data: no module, no tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from types import MappingProxyType
+from typing import Literal
+
+Shape = tuple[int, ...]
+Status = Literal["searchable", "fixed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Value:
+    """An activation: what one operation writes and others read. `shape` is (batch, …)."""
+
+    name: str
+    shape: Shape
+    bits: int = 32
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A stored tensor. `name` is its path in the model (the first one, where it is shared).
+
+    `role` is what the operation uses it for: weight, bias, running_mean, …. `trained` tells parameters from
+    buffers.
+    """
+
+    name: str
+    role: str
+    shape: Shape
+    bits: int = 32
+    trained: bool = True
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One tensor of one operation that can be given a format, spelled `layer:role`.
+
+    `tensor` names the parameter or the value behind it; `channel` and `reduction` are the axes for formats.
+    """
+
+    layer: str
+    role: str
+    tensor: str
+    shape: Shape
+    channel: int | None = None
+    reduction: tuple[int, ...] = (-1,)
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}:{self.role}"
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def is_parameter(self) -> bool:
+        """Weights and biases are stored; inputs are computed."""
+        return self.role in ("weight", "bias")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of the model, in execution order.
+
+    `sites` are the names of its sites by role: the weight of a tied layer belongs to the layer that comes
+    first, so `sites["weight"]` may name another layer. `macs` are multiply–accumulates at the graph's batch
+    size; `fan_in` is the number of products in one output element (0: no sum of products).
+    `flops` and `backward_flops` count what is not a multiply–accumulate.
+    """
+
+    name: str
+    op: str
+    status: Status
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    parameters: tuple[Parameter, ...] = ()
+    sites: Mapping[str, str] = MappingProxyType({})
+    macs: int = 0
+    fan_in: int = 0
+    flops: int = 0
+    backward_flops: int = 0
+
+    @property
+    def input_elements(self) -> int:
+        return sum(value.elements for value in self.inputs)
+
+    @property
+    def output_elements(self) -> int:
+        return sum(value.elements for value in self.outputs)
+
+    def parameter_elements(self, *roles: str) -> int:
+        """Trained elements with one of these roles; of all roles where none is given."""
+        chosen = [p for p in self.parameters if p.trained and (not roles or p.role in roles)]
+        return sum(parameter.elements for parameter in chosen)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A frozen description of a model at one batch size."""
+
+    model: str
+    batch_size: int
+    operations: tuple[Operation, ...]
+    sites: tuple[Site, ...]
+    parameters: tuple[Parameter, ...]  # every stored tensor once, used or not
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @cached_property
+    def site(self) -> Mapping[str, Site]:
+        """Sites by name."""
+        return MappingProxyType({site.name: site for site in self.sites})
+
+    @cached_property
+    def unknown(self) -> tuple[Operation, ...]:
+        """Operations that bitfront runs but can't count."""
+        return tuple(operation for operation in self.operations if operation.status == "unknown")

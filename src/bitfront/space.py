@@ -1,0 +1,136 @@
+"""The formats that each site may take, and the points of that space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from bitfront.formats import format
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment(Mapping[str, str]):
+    """One choice per site: an immutable, hashable mapping from site to format name.
+
+    A site that isn't there is in float; the empty assignment is the float model.
+    """
+
+    sites: tuple[str, ...]
+    formats: tuple[str, ...]
+
+    @staticmethod
+    def of(choices: Mapping[str, str]) -> Assignment:
+        return Assignment(tuple(choices.keys()), tuple(choices.values()))
+
+    def __getitem__(self, site: str) -> str:
+        try:
+            return self.formats[self.sites.index(site)]
+        except ValueError:
+            raise KeyError(site) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.sites)
+
+    def __len__(self) -> int:
+        return len(self.sites)
+
+    def __hash__(self) -> int:
+        return hash((self.sites, self.formats))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Assignment):
+            return NotImplemented
+        return self.formats == other.formats and self.sites == other.sites
+
+
+FLOAT = Assignment((), ())
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Sites that share one choice, and the names of the formats to choose from."""
+
+    sites: tuple[str, ...]
+    formats: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The first of its sites."""
+        return self.sites[0]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Variables in execution order. A point is a row of choice indexes, one per variable."""
+
+    variables: tuple[Variable, ...]
+
+    @cached_property
+    def size(self) -> int:
+        """How many points there are."""
+        return prod(len(variable.formats) for variable in self.variables)
+
+    @cached_property
+    def sites(self) -> tuple[str, ...]:
+        return tuple(site for variable in self.variables for site in variable.sites)
+
+    def assignment(self, row: Sequence[int]) -> Assignment:
+        """The point of a row of choice indexes."""
+        chosen = [(v, v.formats[choice]) for v, choice in zip(self.variables, row, strict=True)]
+        return Assignment(self.sites, tuple(name for variable, name in chosen for _ in variable.sites))
+
+    def row(self, assignment: Assignment) -> tuple[int, ...]:
+        """The choice indexes of a point; KeyError or ValueError where it isn't one of this space."""
+        if len(assignment) != len(self.sites):
+            raise ValueError("the assignment names other sites than the space")
+        choices = dict(assignment)
+        row = tuple(variable.formats.index(choices[variable.name]) for variable in self.variables)
+        if dict(self.assignment(row)) != choices:
+            raise ValueError("the assignment breaks a tie of the space")
+        return row
+
+    def __contains__(self, assignment: Assignment) -> bool:
+        try:
+            self.row(assignment)
+        except (KeyError, ValueError):
+            return False
+        return True
+
+    def point(self, index: int) -> Assignment:
+        """The point of that index, the last variable varying fastest; IndexError outside the space."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"0 <= index < {self.size} must hold, but got {index}")
+        row: list[int] = []
+        for variable in reversed(self.variables):
+            index, choice = divmod(index, len(variable.formats))
+            row.append(choice)
+        return self.assignment(row[::-1])
+
+    def index(self, assignment: Assignment) -> int:
+        """The index of a point: the inverse of `point`."""
+        index = 0
+        for variable, choice in zip(self.variables, self.row(assignment), strict=True):
+            index = index * len(variable.formats) + choice
+        return index
+
+    def uniform(self) -> dict[str, Assignment]:
+        """Every site at each one format, by the format's name.
+
+        A site that doesn't offer the format takes the choice nearest in bits, the wider of two.
+        """
+        names = dict.fromkeys(name for variable in self.variables for name in variable.formats)
+        found: dict[Assignment, str] = {}
+        for name in names:
+            row = [_nearest(variable.formats, name) for variable in self.variables]
+            found.setdefault(self.assignment(row), name)
+        return {name: assignment for assignment, name in found.items()}
+
+
+def _nearest(formats: tuple[str, ...], wanted: str) -> int:
+    if wanted in formats:
+        return formats.index(wanted)
+    bits = format(wanted).element.bits
+    widths = [format(name).element.bits for name in formats]
+    return min(range(len(formats)), key=lambda choice: (abs(widths[choice] - bits), -widths[choice]))
