@@ -27,8 +27,13 @@ class Element(Protocol):
         """The most positive representable value."""
         ...
 
+    @property
+    def margin(self) -> float:
+        """How far beyond an end a value doesn't count as saturated: half a step, which rounds to it."""
+        ...
+
     def round(self, values: Tensor) -> Tensor:
-        """The nearest representable values, ties to even, saturated; shape and dtype are kept."""
+        """The nearest representable values, ties to even, saturated: a new tensor of that shape and dtype."""
         ...
 
 
@@ -54,8 +59,12 @@ class Integer:
     def largest(self) -> float:
         return 2.0 ** (self.bits - 1) - 1.0 if self.signed else 2.0**self.bits - 1.0
 
+    @property
+    def margin(self) -> float:
+        return 0.5
+
     def round(self, values: Tensor) -> Tensor:
-        return values.round().clamp(self.lowest, self.largest)
+        return values.round().clamp_(self.lowest, self.largest)
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,10 @@ class MachineFloat:
     @property
     def largest(self) -> float:
         return torch.finfo(self.dtype).max
+
+    @property
+    def margin(self) -> float:
+        return 0.0  # half a step beyond the largest fp32 isn't a float any more
 
     def round(self, values: Tensor) -> Tensor:
         return values.clamp(self.lowest, self.largest).to(self.dtype).to(values.dtype)

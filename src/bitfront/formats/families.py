@@ -88,4 +88,6 @@ fixed_point = Family(
     ("q3.4", "q7.8", "q-2.9"),
     "two's-complement fixed point: sign, integer and fraction bits",
 )
-machine_float = Family(r"fp32|fp16|bf16", _machine_float, ("fp32", "fp16", "bf16"), "the machine's own floats")
+machine_float = Family(
+    r"fp32|fp16|bf16", _machine_float, ("fp32", "fp16", "bf16"), "the machine's own floats"
+)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bitfront.formats.element import Element, MachineFloat
-from bitfront.formats.granularity import Axes, Granularity, PerTensor
-from bitfront.formats.scale import NoScale, ScaleRule
+from bitfront.formats.granularity import Axes, Granularity, PerTensor, Restore
+from bitfront.formats.scale import Constant, NoScale, ScaleRule
+
+_WHOLE: Granularity = PerTensor()
+_AS_IS: ScaleRule = NoScale()
 
 
 @dataclass(frozen=True)
@@ -22,42 +26,50 @@ class Format:
 
     name: str
     element: Element
-    granularity: Granularity = PerTensor()
-    scale: ScaleRule = NoScale()
+    granularity: Granularity = _WHOLE
+    scale: ScaleRule = _AS_IS
 
     def __str__(self) -> str:
         return self.name
 
-    @property
+    @cached_property
     def is_float32(self) -> bool:
-        """True where quantizing changes nothing."""
+        """True where quantizing changes nothing (but the doubles of a float64 tensor)."""
         return self.element == MachineFloat(torch.float32)
 
     def quantize(self, values: Tensor, axes: Axes = Axes()) -> Tensor:
-        """The nearest values of this format; shape and dtype are kept, gradients pass inside the range.
+        """The nearest values of this format; shape and dtype are kept, `values` are left as they were.
+
+        Finite values stay finite: what would overflow, also in a float16 or bfloat16 `values`, saturates.
+        `values` itself comes back where there is nothing to do.
 
         The gradient is the clipped straight-through estimator (Bengio et al. 2013, arXiv:1308.3432): 1 where
         the value lies in the representable range, 0 where it saturates.
         """
-        if values.numel() == 0 or self.is_float32:
+        if (self.is_float32 and values.dtype is not torch.float64) or values.numel() == 0:
             return values
-        if torch.is_grad_enabled() and values.requires_grad:
+        if values.requires_grad and torch.is_grad_enabled():
             return _StraightThrough.apply(values, self, axes)  # pyright: ignore[reportReturnType]
-        return self._quantize(values, axes)
-
-    def _quantize(self, values: Tensor, axes: Axes) -> Tensor:
-        matrix, restore = self.granularity.arrange(_wide(values), axes)
-        scale, offset = self.scale.parameters(matrix, self.element)
-        return restore(_round(matrix, scale, offset, self.element)).to(values.dtype)
+        rows, scale, offset, restore = self._arrange(values, axes)
+        return _put_back(_round(rows, scale, offset, self.element), restore, values.dtype)
 
     def in_range(self, values: Tensor, axes: Axes = Axes()) -> Tensor:
         """True where a value does not saturate; same shape, boolean."""
-        matrix, restore = self.granularity.arrange(_wide(values), axes)
-        scale, offset = self.scale.parameters(matrix, self.element)
-        codes = matrix / scale if offset is None else matrix / scale + offset
-        # Half a step of slack: what rounds to the last code is not cut off.
-        slack = 0.5 if offset is not None or not isinstance(self.element, MachineFloat) else 0.0
-        return restore((codes >= self.element.lowest - slack) & (codes <= self.element.largest + slack))
+        if values.numel() == 0:
+            return torch.ones_like(values, dtype=torch.bool)
+        rows, scale, offset, restore = self._arrange(values, axes)
+        inside = _inside(rows, scale, offset, self.element)
+        return inside if restore is None else restore(inside)
+
+    def _arrange(self, values: Tensor, axes: Axes) -> _Arranged:
+        if values.dtype not in (torch.float32, torch.float64):
+            values = values.float()  # half-precision tensors are quantized in float32
+        if isinstance(self.scale, NoScale):
+            return values, None, None, None
+        if isinstance(self.scale, Constant) and len(self.scale.scale) == 1:  # the hot path: one scale for all
+            return values, *self.scale.tensors(values.device), None
+        rows, restore = self.granularity.arrange(values, axes)
+        return rows, *self.scale.parameters(rows, self.element), restore
 
     def bits(self, shape: tuple[int, ...], axes: Axes = Axes()) -> int:
         """Everything stored for a tensor of this shape: elements, scales, zero points, padding of groups."""
@@ -70,27 +82,42 @@ class Format:
         return replace(self, scale=rule)
 
 
-def _wide(values: Tensor) -> Tensor:
-    """Half-precision tensors are quantized in float32."""
-    return values if values.dtype in (torch.float32, torch.float64) else values.float()
+# Values over which scale and offset broadcast, these two (None: one, zero), and the way back (None: as is).
+_Arranged = tuple[Tensor, Tensor | None, Tensor | None, Restore | None]
 
 
-def _round(matrix: Tensor, scale: Tensor, offset: Tensor | None, element: Element) -> Tensor:
-    if isinstance(element, MachineFloat):
-        return element.round(matrix)
+def _round(rows: Tensor, scale: Tensor | None, offset: Tensor | None, element: Element) -> Tensor:
+    if scale is None:
+        return element.round(rows)
     if offset is None:
-        return element.round(matrix / scale) * scale
+        return element.round(rows / scale).mul_(scale)
     # Round before the zero point is added, as ONNX QuantizeLinear does: otherwise ties depend on its parity.
-    return (element.round((matrix / scale).round() + offset) - offset) * scale
+    return element.round((rows / scale).round_().add_(offset)).sub_(offset).mul_(scale)
+
+
+def _inside(rows: Tensor, scale: Tensor | None, offset: Tensor | None, element: Element) -> Tensor:
+    codes = rows if scale is None else rows / scale
+    codes = codes if offset is None else codes + offset
+    return (codes >= element.lowest - element.margin) & (codes <= element.largest + element.margin)
+
+
+def _put_back(rows: Tensor, restore: Restore | None, dtype: torch.dtype) -> Tensor:
+    values = rows if restore is None else restore(rows)
+    if values.dtype is dtype:
+        return values
+    # 65504 of a float16 tensor is 65536 in bf16: a narrow tensor must not overflow on the way back.
+    return values.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max).to(dtype)
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, format: Format, axes: Axes) -> Tensor:
-        ctx.save_for_backward(format.in_range(values, axes))
-        return format._quantize(values, axes)
+        rows, scale, offset, restore = format._arrange(values, axes)
+        inside = _inside(rows, scale, offset, format.element)
+        ctx.save_for_backward(inside if restore is None else restore(inside))
+        return _put_back(_round(rows, scale, offset, format.element), restore, values.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (inside,) = ctx.saved_tensors
-        return gradients[0] * inside, None, None
+        return torch.where(inside, gradients[0], 0.0), None, None

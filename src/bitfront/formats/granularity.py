@@ -21,7 +21,7 @@ class Axes:
     """What the axes of a tensor mean to the operation that reads it.
 
     `channel` is the output-channel axis (None where there is none: inputs, one-dimensional tensors).
-    `reduction` are the axes summed over by the operation, along which groups run; empty where there is no sum.
+    `reduction` are the axes summed over by the operation, along which groups run; empty where it has no sum.
     """
 
     channel: int | None = 0
@@ -31,7 +31,10 @@ class Axes:
 class Granularity(Protocol):
     """Arranges a tensor into groups that share a scale."""
 
-    suffix: str
+    @property
+    def suffix(self) -> str:
+        """How the names of integer formats end."""
+        ...
 
     def groups(self, shape: tuple[int, ...], axes: Axes) -> int:
         """How many scales a tensor of this shape stores."""
@@ -69,13 +72,13 @@ class PerChannel:
     suffix: str = "c"
 
     def groups(self, shape: tuple[int, ...], axes: Axes) -> int:
-        return 1 if axes.channel is None else shape[axes.channel]
+        return 1 if axes.channel is None or not shape else shape[axes.channel]
 
     def stored(self, shape: tuple[int, ...], axes: Axes) -> int:
         return prod(shape)
 
     def arrange(self, values: Tensor, axes: Axes) -> tuple[Tensor, Restore]:
-        if axes.channel is None:
+        if axes.channel is None or not values.dim():
             return PerTensor().arrange(values, axes)
         channel = axes.channel
         moved = values.movedim(channel, 0)
@@ -85,7 +88,10 @@ class PerChannel:
 
 @dataclass(frozen=True)
 class Grouped:
-    """One scale per `size` elements along the reduction axes; the last group of a row may be partial."""
+    """One scale per `size` elements along the reduction axes; the last group of a row may be partial.
+
+    Where the operation sums over nothing (a bias, an activation function), groups run along the last axis.
+    """
 
     size: int
 
@@ -93,27 +99,29 @@ class Grouped:
     def suffix(self) -> str:
         return f"g{self.size}"
 
-    def _rows(self, shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int]:
-        """Number of rows, elements of a row, groups of a row."""
-        row = prod(shape[axis] for axis in axes.reduction) if shape else 1
-        rows = prod(shape) // row if row else 0
-        return rows, row, -(-row // self.size)
-
     def groups(self, shape: tuple[int, ...], axes: Axes) -> int:
-        rows, _, groups = self._rows(shape, axes)
-        return rows * groups
+        row = prod(shape[axis] for axis in _row_axes(shape, axes))
+        return prod(shape) // row * -(-row // self.size) if row else 0
 
     def stored(self, shape: tuple[int, ...], axes: Axes) -> int:
         return self.groups(shape, axes) * self.size
 
     def arrange(self, values: Tensor, axes: Axes) -> tuple[Tensor, Restore]:
-        last = tuple(range(-len(axes.reduction), 0))
-        moved = values.movedim(axes.reduction, last) if values.dim() else values
-        rows, row, groups = self._rows(tuple(values.shape), axes)
-        padded = functional.pad(moved.reshape(rows, row), (0, groups * self.size - row))
+        along = _row_axes(values.shape, axes)
+        last = tuple(range(-len(along), 0))
+        moved = values.movedim(along, last)
+        row = prod(moved.shape[axis] for axis in last)
+        padding = -row % self.size
+        rows = moved.reshape(-1, row)
+        padded = functional.pad(rows, (0, padding)) if padding else rows
 
         def restore(matrix: Tensor) -> Tensor:
-            kept = matrix.reshape(rows, groups * self.size)[:, :row].reshape(moved.shape)
-            return kept.movedim(last, axes.reduction) if values.dim() else kept
+            kept = matrix.reshape(-1, row + padding)[:, :row]
+            return kept.reshape(moved.shape).movedim(last, along)
 
         return padded.reshape(-1, self.size), restore
+
+
+def _row_axes(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The axes that a row of groups runs along; none for a tensor without dimensions."""
+    return (axes.reduction or (-1,)) if shape else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from bitfront import plugins
@@ -30,5 +31,14 @@ def format(name: str) -> Format:
         parsed = family.parse(name)
         if parsed is not None:
             return parsed
-    examples = [example for family in found.values() for example in family.examples]
-    raise FormatError(f"'{name}' is not a format ({suggest(name, examples)}). `bitfront formats` lists them all.")
+    raise FormatError(f"'{name}' is not a format ({_meant(name, found)}). `bitfront formats` lists them all.")
+
+
+def _meant(name: str, found: dict[str, Family]) -> str:
+    """The name in lower case, without spaces and dashes, where that is a format; else the likest example."""
+    lower = name.strip().lower()
+    short = re.sub(r"[\s_-]", "", lower).replace("bfloat", "bf").replace("float", "fp")
+    for tidied in (lower, short):
+        if any(re.fullmatch(family.pattern, tidied) for family in found.values()):
+            return f"did you mean '{tidied}'?"
+    return suggest(name, [example for family in found.values() for example in family.examples])

@@ -1,21 +1,27 @@
 """Scale rules: how the unit of a group is found.
 
 A rule turns a matrix (groups, elements) into a scale and an offset of shape (groups, 1); an element is then
-`value / scale + offset`. Scales are positive and finite for every finite input, and `largest × scale` never
-overflows, so that quantizing finite numbers never gives NaN or infinity.
+`value / scale + offset`. Scales are float32 (or fp16) numbers whatever the tensor is, as they are stored.
+They are positive and finite for every finite input, and no code times its scale overflows, so that quantizing
+finite numbers never gives NaN or infinity.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from bitfront.errors import FormatError
 from bitfront.formats.element import Element
 
-_TINY = torch.finfo(torch.float32).tiny  # a smaller scale would make 1 / scale overflow
+_SMALLEST = torch.finfo(torch.float32).tiny  # a smaller scale would make 1 / scale overflow
+_LARGEST = torch.finfo(torch.float32).max * (1 - 2.0**-22)  # a few roundings below the end of float32
+_HALF = torch.finfo(torch.float16)
 
 
 class ScaleRule(Protocol):
@@ -30,18 +36,12 @@ class ScaleRule(Protocol):
         ...
 
 
-def _usable(scale: Tensor, reach: float) -> Tensor:
-    """The scale, kept away from zero and from overflow of `scale × reach`."""
-    scale = scale.clamp(min=_TINY)
-    return torch.where(torch.isinf(scale * reach), torch.nextafter(scale, torch.zeros_like(scale)), scale)
-
-
 @dataclass(frozen=True)
 class NoScale:
     """The element's own values, as they are."""
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
-        return torch.ones(1, 1), None
+        return matrix.new_ones((1, 1), dtype=torch.float32), None
 
     def bits(self, element: Element) -> int:
         return 0
@@ -51,18 +51,15 @@ class NoScale:
 class AbsoluteMaximum:
     """The largest magnitude of a group becomes the element's largest value.
 
-    `half` stores the scale as fp16, as is usual for groups.
+    `half` stores the scale as fp16, as is usual for groups, rounded up so that the peak still fits.
     """
 
     half: bool = False
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         peak = matrix.abs().amax(dim=1, keepdim=True)
-        scale = _usable(peak / element.largest, element.largest)
-        if self.half:
-            finfo = torch.finfo(torch.float16)
-            scale = scale.clamp(finfo.smallest_normal, finfo.max).half().float()
-        return torch.where(peak > 0, scale, torch.ones_like(scale)), None
+        scale = stored(peak / element.largest, _LARGEST / element.largest, self.half)
+        return torch.where(peak > 0, scale, 1.0), None
 
     def bits(self, element: Element) -> int:
         return 16 if self.half else 32
@@ -86,15 +83,24 @@ class MinimumMaximum:
         return (16 if self.half else 32) + element.bits
 
 
+def stored(scale: Tensor, limit: float, half: bool) -> Tensor:
+    """The scale as it is stored: from the smallest usable one to `limit`, in float32 or (rounded up) fp16."""
+    scale = scale.clamp(_SMALLEST, limit).float()
+    if not half:
+        return scale
+    scale = scale.clamp(_HALF.smallest_normal * _HALF.eps, min(limit, _HALF.max))
+    rounded = scale.half()
+    # The bits of positive floats count upwards with their values: adding one is the next number.
+    return (rounded.view(torch.int16) + (rounded.float() < scale)).view(torch.float16).float()
+
+
 def affine(low: Tensor, high: Tensor, element: Element, half: bool = False) -> tuple[Tensor, Tensor]:
     """Scale and zero point that spread [low, high] (low <= 0 <= high) over the element's codes."""
     codes = element.largest - element.lowest
-    scale = _usable(high / codes - low / codes, codes)
-    if half:
-        finfo = torch.finfo(torch.float16)
-        scale = scale.clamp(finfo.smallest_normal, finfo.max).half().float()
-    scale = torch.where(high - low > 0, scale, torch.ones_like(scale))
-    offset = (element.lowest - low / scale).round().clamp(element.lowest, element.largest)
+    scale = torch.where(low < high, stored(high / codes - low / codes, _LARGEST, half), 1.0)
+    offset = (element.lowest - low / scale).round().clamp(element.lowest, element.largest).float()
+    if not half:  # the code farthest from the zero point must not overflow; fp16 scales are far from it
+        scale = scale.minimum(_LARGEST / torch.maximum(offset - element.lowest, element.largest - offset))
     return scale, offset
 
 
@@ -109,11 +115,33 @@ class Constant:
     offset: tuple[float, ...] | None = None
     stored: int = 32
 
+    def __post_init__(self) -> None:
+        if not self.scale or not all(scale > 0 and isfinite(scale) for scale in self.scale):
+            raise FormatError(f"0 < scale < infinity must hold for every scale, but got {self.scale}.")
+        if self.offset is not None and len(self.offset) != len(self.scale):
+            raise FormatError(f"There are {len(self.scale)} scales for {len(self.offset)} offsets.")
+
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
-        scale = torch.tensor(self.scale, dtype=torch.float32, device=matrix.device)[:, None]
-        if self.offset is None:
-            return scale, None
-        return scale, torch.tensor(self.offset, dtype=torch.float32, device=matrix.device)[:, None]
+        scale, offset = self.tensors(matrix.device)
+        return scale.reshape(-1, 1), None if offset is None else offset.reshape(-1, 1)
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        """Scale and offset: of shape (groups,), or of no dimension where there is one for all."""
+        # A tensor that is made while a program is traced belongs to the trace.
+        made = _tensors.__wrapped__ if torch.compiler.is_compiling() else _tensors
+        return made(self.scale, self.offset, device)
 
     def bits(self, element: Element) -> int:
         return self.stored + (0 if self.offset is None else element.bits)
+
+
+@lru_cache(maxsize=4096)
+def _tensors(
+    scale: tuple[float, ...], offset: tuple[float, ...] | None, device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    with torch.inference_mode(False):  # what is kept must be usable in every mode
+        return _tensor(scale, device), None if offset is None else _tensor(offset, device)
+
+
+def _tensor(numbers: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(numbers[0] if len(numbers) == 1 else numbers, dtype=torch.float32, device=device)

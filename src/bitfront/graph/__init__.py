@@ -1,0 +1,1 @@
+"""The captured model, as plain data."""

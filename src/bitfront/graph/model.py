@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
@@ -89,7 +89,7 @@ class Operation:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     parameters: tuple[Parameter, ...] = ()
-    sites: Mapping[str, str] = MappingProxyType({})
+    sites: Mapping[str, str] = field(default_factory=dict)
     macs: int = 0
     fan_in: int = 0
     flops: int = 0

@@ -15,10 +15,12 @@ Statistics = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Quality:
-    """`statistics` of examples may be stacked and resampled; `value` turns a stack (examples, k) into a number.
+    """What each example contributes, and what a stack (examples, k) of contributions adds up to.
 
-    Nothing is kept between calls, so nothing can leak from one candidate into the next. `needs_labels` and
-    `needs_reference` (the float model's own outputs) say which arguments are read; the others may be empty.
+    `statistics` of examples may be stacked and resampled before `value` sees them. Nothing is kept between
+    calls, so nothing can leak from one candidate into the next. `needs_labels` and `needs_reference` (the
+    float model's own outputs) say which arguments are read; the others may be empty. `of_means` promises that
+    `value` of a stack is `value` of its mean row alone, which makes resampling fast.
     """
 
     metric: Metric
@@ -26,3 +28,4 @@ class Quality:
     value: Callable[[Tensor], float]
     needs_labels: bool = True
     needs_reference: bool = False
+    of_means: bool = False

@@ -1,0 +1,307 @@
+"""MASE search recipes, read as native ones, so that they run as they are.
+
+A pure function from one parsed TOML document to another: nothing is imported, opened or measured. A note tells
+where bitfront, or MASE itself, does something else than the recipe says. Left to the matcher of rules:
+``name:seq_blocks_2`` is torch.fx's spelling of ``seq_blocks.2``, and MASE matches a regex against whole names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from math import inf
+from typing import Any, Final, TypeAlias
+
+from bitfront.errors import RecipeError, suggest
+
+Table: TypeAlias = Mapping[str, Any]
+_words = str.split
+
+TOP: Final = _words("model dataset data load_name batch_size seed search")
+MODELS: Final[Table] = {f"jsc-{n}": {"factory": f"bitfront.zoo:jsc_{n}"} for n in ("tiny", "s", "mlp")}
+DATASETS: Final[Table] = {"jsc": {"factory": "bitfront.zoo:jets", "arguments": {"download": True}}}
+SPACES: Final = ("graph/quantize/mixed_precision_ptq", "module/manual_hf/quantize/llm_mixed_precision_ptq")
+SITES: Final[Table] = {"weight": "weight", "input": "data_in", "bias": "bias"}
+MATCHERS: Final[Table] = {"name": "name", "type": "type", "regex_name": "regex"}
+TYPES: Final = _words(  # seeds that mean a kind of operation even where seeds are names
+    "linear conv1d conv2d conv3d embedding matmul bmm add sub mul batch_norm layer_norm group_norm rms_norm "
+    "instance_norm relu gelu silu sigmoid tanh softmax"
+)
+SAMPLERS: Final[Table] = {"bruteforce": "brute-force", "nsgaii": "nsga2", "nsgaiii": "nsga3"} | {
+    name: name for name in ("random", "tpe", "qmc")
+}
+GOALS: Final[Table] = {"minimize": "min", "maximize": "max"}
+METRICS: Final = _words(
+    "accuracy top5 loss agreement kl sqnr perplexity f1 auroc size average_bits average_input_bits macs "
+    "flops backward_flops bit_ops bops memory_traffic"
+)
+KEYS: Final[Mapping[str, tuple[str, str]]] = {  # of a table: what is read, and MASE's other keys
+    "search": ("search_space strategy", ""),
+    "search.search_space": ("name setup seed", ""),
+    "search.search_space.setup": ("by", "model_parallel"),
+    "search.strategy": ("name sw_runner hw_runner setup metrics", "eval_mode data_loader num_samples"),
+    "search.strategy.setup": (
+        "n_jobs n_trials timeout sampler sum_scaled_metrics direction",
+        "model_parallel runner_style pkl_ckpt save_every_n_trials",
+    ),
+    "search.strategy.sw_runner": ("basic_evaluation basic_train", ""),
+    "search.strategy.sw_runner.basic_evaluation": ("num_samples", "data_loader dataloader"),
+    "search.strategy.hw_runner": ("average_bitwidth", "latency"),
+    "search.strategy.hw_runner.average_bitwidth": ("", "compare_to profiler"),
+    "search.strategy.metrics": (" ".join(["average_bitwidth", *METRICS]), "memory_density"),
+}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A native recipe, and plain sentences on what was ignored or means something else than in MASE."""
+
+    recipe: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A table that knows where it stands, so that an error has its line; `notes` and `ignored` are logs."""
+
+    values: Table
+    path: tuple[str, ...]
+    notes: list[str]
+    ignored: list[str]
+
+    def error(self, message: str, *keys: str) -> RecipeError:
+        return RecipeError(f"{'.'.join((*self.path, *keys))} {message}", (*self.path, *keys))
+
+    def unknown(self, value: object, known: Iterable[str | bool], *keys: str) -> RecipeError:
+        found = "is missing" if value is None else f"can't be {value!r}"
+        return self.error(f"{found}; known are: {', '.join(map(str, known))}.", *keys)
+
+    def at(self, key: str) -> _Section:
+        """The table under `key`; an absent one reads as empty."""
+        values = self.values.get(key, {})
+        if not isinstance(values, Mapping):
+            raise self.error(f"must be a table, but is {values!r}.", key)
+        return _Section(values, (*self.path, key), self.notes, self.ignored)
+
+    def ignore(self, key: str) -> None:
+        shown = "" if isinstance(self.values[key], (Mapping, list)) else f" = {self.values[key]!r}"
+        self.ignored.append(".".join((*self.path, key)) + shown)
+
+    def check(self, read: str, unread: str = "") -> None:
+        """Refuse keys that nobody knows, and log those that nothing reads."""
+        for key in self.values:
+            if key in unread.split():
+                self.ignore(key)
+            elif key not in read.split():
+                raise self.error(f"is unknown; {suggest(key, f'{read} {unread}'.split())}", key)
+
+    def choices(self, key: str, numbers: range, *words: str) -> list[Any]:
+        """What may be chosen under `key`: a scalar is one choice, an absent key none."""
+        value = self.values.get(key, ())
+        found = list(value) if isinstance(value, (list, tuple)) else [value]
+        wrong = [item for item in found if item not in words and not (type(item) is int and item in numbers)]
+        if wrong or value == []:
+            known = [*words, *([f"whole numbers from {numbers[0]} to {numbers[-1]}"] if numbers else [])]
+            raise self.unknown((wrong or [value])[0], known, key)
+        return found
+
+    def word(self, key: str, known: Iterable[str | bool]) -> Any:
+        """The one of `known` under `key`, None where there is none."""
+        value = self.values.get(key)
+        if value not in (None, *known):
+            raise self.unknown(value, known, key)
+        return value
+
+    def number(self, key: str, least: float, *kinds: type) -> Any:
+        """The number under `key`, None where there is none."""
+        value = self.values.get(key)
+        if value is not None and not (type(value) in kinds and least <= value < inf):
+            kind = ("number" if float in kinds else "whole number") + f" of {least} or more" * (least > -inf)
+            raise self.error(f"must be a {kind}, but is {value!r}.", key)
+        return value
+
+
+def _fixed_point(config: _Section, site: str) -> list[str]:
+    """Every width with every fraction, as MASE draws the two apart; "NA" or none is half the width."""
+    widths = config.choices(f"{site}_width", range(2, 25))  # float32 simulates up to 24 bits exactly
+    fractions = config.choices(f"{site}_frac_width", range(-32, 65), "NA") or ["NA"]
+    pairs = [(width, width // 2 if part == "NA" else part) for width, part in product(widths, fractions)]
+    return [f"q{width - fraction - 1}.{fraction}" for width, fraction in pairs]
+
+
+# Of each quantizer: the endings of the keys that it reads for a site, and the formats that they stand for.
+QUANTIZERS: Final[Mapping[str, tuple[str, Callable[[_Section, str], list[str]]]]] = {
+    "integer": ("width frac_width", _fixed_point),
+    "fixed": ("width frac_width", _fixed_point),
+}
+
+
+def is_mase(document: Table) -> bool:
+    """Whether a recipe is written for MASE: in a native one `search` holds neither of the two tables."""
+    search = document.get("search")
+    strategy = search.get("strategy") if isinstance(search, Mapping) else None
+    return isinstance(search, Mapping) and (
+        "search_space" in search or (isinstance(strategy, Mapping) and "setup" in strategy)
+    )
+
+
+def convert(document: Table) -> Conversion:
+    """The native recipe of a MASE one; `document` is left as it is."""
+    root = _Section(document, (), [], [])
+    strategy = root.at("search").at("strategy")
+    sampler = _sampler(strategy)  # first, since other strategies have other keys
+    for key in [key for key in document if key not in TOP]:
+        root.ignore(key)
+    for path, keys in KEYS.items():
+        reduce(_Section.at, path.split("."), root).check(*keys)
+    search = {"strategy": sampler, **_search(root, strategy.at("setup"))}
+    recipe = {
+        "model": _model(root),
+        "data": _data(root, strategy.at("sw_runner")),
+        "space": _space(root.at("search").at("search_space")),
+        "metrics": _metrics(strategy.at("metrics"), search.get("direction")),
+        "search": search,
+    }
+    ignored = [f"Ignored, having no counterpart here: {', '.join(root.ignored)}."] if root.ignored else []
+    return Conversion(recipe, (*root.notes, *ignored))
+
+
+def _native(root: _Section, key: str, table: str, known: Table) -> dict[str, Any]:
+    """The recipe's own native `table` where it has one, else what MASE's name under `key` means here."""
+    own, name = root.values.get(table), root.values.get(key)
+    own = dict(own) if isinstance(own, Mapping) else {}
+    if not own.keys() & {"factory", "program"}:
+        if not isinstance(name, str) or name not in known:
+            how = f'. Any other works with `[{table}] factory = "module:callable"` in this recipe'
+            raise root.unknown(name, [", ".join(known) + how], key)
+        own = {**known[name], **own}
+    return deepcopy(own)
+
+
+def _model(root: _Section) -> dict[str, Any]:
+    model, path = _native(root, "model", "model", MODELS), str(root.values.get("load_name", ""))
+    if path and (root.values.get("load_type") == "hf" or "weights" in model):
+        root.ignore("load_name")
+    elif path:
+        model["weights"] = path
+        if not path.endswith((".safetensors", ".pt", ".pth")):
+            root.notes.append(f"{path}: if this is no plain state_dict, save its state_dict as safetensors.")
+    return model
+
+
+def _data(root: _Section, runners: _Section) -> dict[str, Any]:
+    data = _native(root, "dataset", "data", DATASETS)
+    if data == DATASETS["jsc"]:
+        root.notes.append(
+            "jsc is downloaded from OpenML at first use; no jet is in two splits, unlike in MASE."
+        )
+    if "basic_train" in runners.values:
+        how = "Delete it, keep basic_evaluation, and `bitfront finetune` the front."
+        raise runners.error(f"trains in the search, which is not available yet. {how}", "basic_train")
+    examples = runners.at("basic_evaluation").number("num_samples", 1, int)
+    given = {"batch_size": root.number("batch_size", 1, int), "search": examples}
+    return data | {key: value for key, value in given.items() if value is not None and key not in data}
+
+
+def _space(space: _Section) -> list[dict[str, Any]]:
+    space.word("name", SPACES)
+    seeds, by = space.at("seed"), space.at("setup").word("by", MATCHERS) or "name"
+    rules = [_rule(match, seeds.at(key)) for key, match in _matches(by, seeds)]
+    while rules and not rules[-1].keys() & SITES.keys():  # what no rule matches stays in float anyway
+        rules.pop()
+    if not rules:
+        raise seeds.error('leaves nothing to search: it is empty, or "NA" throughout.')
+    return rules
+
+
+def _matches(by: str, seeds: _Section) -> list[tuple[str, str]]:
+    """Each seed and what it matches, in the order in which they are tried."""
+    types = {key: re.sub(r"(?<=norm)[123]d$", "", key) for key in seeds.values if key != "default"}
+    names = [key for key, type_ in types.items() if by != "type" and not (by == "name" and type_ in TYPES)]
+    matches = [(key, f"{MATCHERS[by]}:{key}") for key in names]
+    matches += [(key, f"type:{types[key]}") for key in types if key not in names]
+    if by == "type":
+        seeds.notes.append('by = "type" is searched here; MASE draws choices and then applies none of them.')
+    elif len(names) < len(types):
+        seeds.notes.append("Seeds named after types are tried after those of layers; MASE expects a layer.")
+    return matches + ([("default", "type:*")] if "default" in seeds.values else [])
+
+
+def _rule(match: str, seed: _Section) -> dict[str, Any]:
+    """One rule; without a format for any site it keeps what it matches in float."""
+    config = seed.at("config") if "config" in seed.values else seed
+    names = config.choices("name", range(0), *QUANTIZERS, "NA")
+    if not names:
+        raise config.error(
+            'needs name = ["integer"], or ["NA"] for none; a layer name with dots needs quotes.'
+        )
+    rows = [QUANTIZERS[name] for name in names if name != "NA"]
+    endings = " ".join(row[0] for row in rows or QUANTIZERS.values()).split()
+    config.check(" ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]))
+    rule: dict[str, Any] = {"match": match}
+    for role, site in SITES.items():
+        formats = dict.fromkeys(name for row in rows for name in row[1](config, site))
+        rule |= {role: list(formats)} if formats else {}
+    if rows and len(rule) == 1:
+        raise config.error("quantizes nothing; give weight_width, data_in_width or bias_width.")
+    return rule | ({"keep": True} if "NA" in names else {})
+
+
+def _metrics(metrics: _Section, goal_of_sum: str | None) -> dict[str, Any]:
+    names = [name for name in metrics.values if name != "memory_density"]
+    native = {name.replace("bitwidth", "bits"): _metric(metrics.at(name), goal_of_sum) for name in names}
+    if not native:
+        raise metrics.error("names nothing to search by; give a metric, such as accuracy.scale = 1.0.")
+    if "average_bitwidth" in names:
+        metrics.notes.append(
+            "average_bitwidth is average_bits here: a mean over all weight elements, with 32 bits for those in "
+            "float. MASE adds up the width and the fraction of layers, so its figures differ."
+        )
+    return native
+
+
+def _metric(metric: _Section, goal_of_sum: str | None) -> dict[str, Any]:
+    metric.check("scale direction", "lower_bound upper_bound")
+    goal, name = GOALS.get(metric.word("direction", GOALS)), metric.path[-1]
+    scale = metric.number("scale", -inf, int, float)
+    if goal_of_sum and scale is None:
+        raise metric.error("needs a scale, as the metrics are summed.")
+    if not goal_of_sum and scale not in (None, 1):
+        metric.notes.append(f"{name}.scale = {scale} is left out: it has no effect on a Pareto front.")
+    if goal_of_sum and goal and scale and (goal == goal_of_sum) != (scale > 0):
+        metric.notes.append(f"{name}: its scale pulls against its direction, as in MASE; mind the sign.")
+    native = {"goal": goal, "weight": float(scale or 0) if goal_of_sum else None}
+    return {key: value for key, value in native.items() if value is not None}
+
+
+def _sampler(strategy: _Section) -> str:
+    """The native strategy: that of optuna's sampler, or of the name itself, as forks of MASE have it."""
+    keys = ("setup", "sampler") if strategy.values.get("name", "optuna") == "optuna" else ("name",)
+    said = reduce(_Section.at, keys[:-1], strategy).values.get(keys[-1])
+    native = SAMPLERS.get(re.sub("[-_]", "", str(said).lower()))
+    if native is None:
+        raise strategy.unknown(said, SAMPLERS if keys[:-1] else ["optuna", *SAMPLERS], *keys)
+    return native
+
+
+def _search(root: _Section, setup: _Section) -> dict[str, Any]:
+    """With `direction` where MASE sums the scaled metrics; otherwise they are the axes of a Pareto front."""
+    timeout, workers = setup.number("timeout", 0, int, float), setup.number("n_jobs", -1, int)
+    summed, goal = setup.word("sum_scaled_metrics", (True, False)), GOALS.get(setup.word("direction", GOALS))
+    if summed and not goal:
+        raise setup.error('needs direction = "minimize" or "maximize" beside it.', "sum_scaled_metrics")
+    if workers is not None and workers < 1:
+        setup.notes.append(f"n_jobs = {workers} is left out: bitfront chooses the number of workers.")
+    native = {
+        "trials": setup.number("n_trials", 1, int),
+        "timeout": None if timeout is None else f"{timeout} s",
+        "seed": root.number("seed", 0, int) or 0,
+        "workers": workers if (workers or 0) > 0 else None,
+        "combine": "weighted-sum" if summed else None,
+        "direction": goal if summed else None,
+    }
+    return {key: value for key, value in native.items() if value is not None}

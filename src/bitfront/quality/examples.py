@@ -1,0 +1,75 @@
+"""From outputs to one row per example, and from rows to numbers. NaN goes in, NaN comes out.
+
+Outputs are (examples, classes) or (examples, positions, …, classes); labels have the shape without classes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bitfront.errors import DataError
+
+
+def check_classes(outputs: Tensor) -> None:
+    """DataError unless the last axis of the outputs may hold classes."""
+    if outputs.dim() < 2:
+        raise DataError(
+            f"A classifier's outputs are (examples, …, classes), but these have the shape {tuple(outputs.shape)}."
+        )
+
+
+def check_labelled(outputs: Tensor, targets: Tensor) -> None:
+    """DataError unless there is one label for every prediction: what would broadcast is refused."""
+    check_classes(outputs)
+    if targets.shape != outputs.shape[:-1]:
+        raise DataError(
+            f"The model's predictions have the shape {tuple(outputs.shape[:-1])}, but the labels have "
+            f"{tuple(targets.shape)}."
+        )
+
+
+def check_alike(outputs: Tensor, reference: Tensor) -> None:
+    """DataError unless candidate and float model give outputs of the same shape."""
+    if outputs.shape != reference.shape:
+        raise DataError(
+            f"The candidate's outputs have the shape {tuple(outputs.shape)}, but the float model's have "
+            f"{tuple(reference.shape)}."
+        )
+
+
+def hits(outputs: Tensor, classes: Tensor) -> Tensor:
+    """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN.
+
+    `max` rather than `argmax`, which is 35 times slower where the classes are not last in memory.
+    """
+    largest, predicted = outputs.max(dim=-1)
+    return (predicted == classes).double().masked_fill(largest.isnan(), math.nan)
+
+
+def per_example(values: Tensor) -> Tensor:
+    """(examples, …) -> (examples, 1) as float64: an example contributes its mean over positions."""
+    return values.double().reshape(len(values), -1).mean(dim=1, keepdim=True)
+
+
+def column_means(stack: Tensor) -> list[float]:
+    """The mean over examples of each column of (examples, k).
+
+    NumPy adds up in the same order however many threads there are; PyTorch does not.
+    """
+    if len(stack) == 0:
+        raise DataError("There are no examples to judge the model on.")
+    return [float(column.mean()) for column in stack.T.contiguous().cpu().numpy()]
+
+
+def mean(stack: Tensor) -> float:
+    """The mean over examples of their one statistic: the `value` of most metrics."""
+    (average,) = column_means(stack)
+    return average
+
+
+def log_probabilities(outputs: Tensor) -> Tensor:
+    """Logits (…, classes) -> natural logarithms of the softmax, in float64."""
+    return torch.log_softmax(outputs.double(), dim=-1)

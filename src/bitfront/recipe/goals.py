@@ -1,0 +1,139 @@
+"""The metrics of a recipe: which are measured, which are known exactly, and what the search is after."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bitfront import plugins
+from bitfront.costs.base import Cost
+from bitfront.errors import RecipeError, suggest
+from bitfront.graph.model import Graph
+from bitfront.metric import Limit, Metric, Objective, Objectives
+from bitfront.quality.base import Quality
+from bitfront.recipe.schema import MetricTable, Recipe
+from bitfront.recipe.units import Bound, bound
+from bitfront.space import Space
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The metrics by family, and the limits as the recipe has them (some relative to the baseline)."""
+
+    qualities: tuple[Quality, ...]
+    costs: tuple[Cost, ...]
+    bounds: Mapping[str, tuple[Bound | None, Bound | None]]
+    recipe: Recipe
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        return {made.metric.name: made.metric for made in (*self.qualities, *self.costs)}
+
+    def objectives(self, baseline: Mapping[str, float]) -> Objectives:
+        """Objectives and limits, once the float model's values are known.
+
+        Raises:
+            RecipeError: a metric's lower limit lies above its upper one.
+        """
+        metrics = self.metrics
+        tables = {name: table for name, table in self.recipe.metrics.items() if table.is_objective}
+        limits: list[Limit] = []
+        for name, (low, high) in self.bounds.items():
+            floor = None if low is None else low.resolve(baseline[name])
+            ceiling = None if high is None else high.resolve(baseline[name])
+            if floor is not None and ceiling is not None and floor > ceiling:
+                raise RecipeError(f"No {name} can be at least {floor:g} and at most {ceiling:g}.", ("metrics", name))
+            limits.append(Limit(metrics[name], floor, ceiling))
+        combine = None
+        if self.recipe.search.combine:
+            combine = self.recipe.search.direction or "min"
+        return Objectives(
+            tuple(Objective(metrics[name], float(table.weight or 1.0)) for name, table in tables.items()),
+            tuple(limits),
+            combine,
+        )
+
+    def check_possible(self, graph: Graph, space: Space, baseline: Mapping[str, float] | None = None) -> list[str]:
+        """Warnings on objectives that are the same everywhere in the space.
+
+        Raises:
+            RecipeError: no point of the space can keep a limit. Limits relative to the float model are
+                checked when its values are given.
+        """
+        warnings: list[str] = []
+        for cost in self.costs:
+            name = cost.metric.name
+            lowest, highest = cost.bounds(graph, space)
+            if lowest == highest and self.recipe.metrics[name].is_objective:
+                warnings.append(
+                    f"{name} is {lowest:g} for every point of this space: as an objective it decides nothing."
+                )
+            self._check_limit(cost.metric, lowest, highest, baseline)
+        for quality in self.qualities:
+            if quality.metric.unit == "fraction":
+                self._check_limit(quality.metric, 0.0, 1.0, baseline)
+        return warnings
+
+    def _check_limit(
+        self, metric: Metric, lowest: float, highest: float, baseline: Mapping[str, float] | None
+    ) -> None:
+        for bounded, key in zip(self.bounds.get(metric.name, (None, None)), ("min", "max"), strict=True):
+            if bounded is None or (bounded.factor and baseline is None):
+                continue
+            value = bounded.resolve(baseline[metric.name] if baseline else 0.0)
+            if (key == "max" and value < lowest) or (key == "min" and value > highest):
+                nearest = lowest if key == "max" else highest
+                raise RecipeError(
+                    f"The limit {key} = {self._written(metric.name, key)!r} on {metric.name} is impossible: no point "
+                    f"of the space has {'less' if key == 'max' else 'more'} than {nearest:g} {metric.unit}.",
+                    ("metrics", metric.name, key),
+                )
+
+    def _written(self, name: str, key: str) -> Any:
+        return getattr(self.recipe.metrics[name], key)
+
+
+def make_goals(recipe: Recipe) -> Goals:
+    """Resolve the names of the metrics.
+
+    Raises:
+        RecipeError: an unknown metric or option, or a limit that can't be read.
+    """
+    qualities: list[Quality] = []
+    costs: list[Cost] = []
+    bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
+    for name, table in recipe.metrics.items():
+        made = _make(name, table)
+        if isinstance(made, Quality):
+            qualities.append(made)
+        else:
+            costs.append(made)
+        bounds[name] = (_bound(name, "min", table.min, made.metric), _bound(name, "max", table.max, made.metric))
+    limited = {name: pair for name, pair in bounds.items() if pair != (None, None)}
+    return Goals(tuple(qualities), tuple(costs), limited, recipe)
+
+
+def _make(name: str, table: MetricTable) -> Quality | Cost:
+    family = next((group for group in ("quality", "costs") if name in plugins.names(group)), None)
+    if family is None:
+        known = (*plugins.names("quality"), *plugins.names("costs"))
+        raise RecipeError(f"'{name}' is not a metric ({suggest(name, known)}).", ("metrics", name))
+    factory = plugins.load(family, name)
+    parameters = inspect.signature(factory).parameters
+    for option in table.options:
+        if option not in parameters:
+            known = (*parameters, *MetricTable.model_fields)
+            raise RecipeError(f"'{option}' is not an option of {name} ({suggest(option, known)}).", ("metrics", name, option))
+    made = factory(**table.options)
+    return made if table.goal is None else replace(made, metric=replace(made.metric, goal=table.goal))
+
+
+def _bound(name: str, key: str, value: float | int | str | None, metric: Metric) -> Bound | None:
+    if value is None:
+        return None
+    try:
+        return bound(value, metric.unit)
+    except ValueError as error:
+        raise RecipeError(f"{key} of {name}: {error}.", ("metrics", name, key)) from error

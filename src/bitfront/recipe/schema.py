@@ -1,0 +1,143 @@
+"""The native recipe as frozen values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from bitfront.recipe.units import seconds
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelTable(_Table):
+    """Where the float model comes from."""
+
+    factory: str | None = None
+    program: str | None = None
+    weights: str | None = None
+    arguments: dict[str, Any] = {}
+    output: int | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelTable:
+        if (self.factory is None) == (self.program is None):
+            raise ValueError("exactly one of 'factory' and 'program' must be given")
+        return self
+
+
+class DataTable(_Table):
+    """Where the data comes from, and how much of it is used."""
+
+    factory: str
+    arguments: dict[str, Any] = {}
+    batch_size: int = Field(default=256, ge=1)
+    calibration: int | None = Field(default=None, ge=1)
+    search: int | None = Field(default=None, ge=1)
+    test: int | None = Field(default=None, ge=1)
+    calibration_method: str = "minmax"
+
+
+class RuleTable(_Table):
+    """Formats for the sites of the layers that `match`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)  # roles are checked against the model
+
+    match: str
+    keep: bool = False
+    tie: bool = False
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """Format names by role."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class MetricTable(_Table):
+    """What a metric is used for. Further keys are options of the metric (`per_mac = 2`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    goal: Literal["min", "max"] | None = None
+    min: float | int | str | None = None
+    max: float | int | str | None = None
+    weight: float | int | None = None
+    report: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def is_limit(self) -> bool:
+        return self.min is not None or self.max is not None
+
+    @property
+    def is_objective(self) -> bool:
+        """A goal or a weight makes an objective, and so does naming the metric without saying more."""
+        if self.goal is not None or self.weight is not None:
+            return True
+        return not self.report and not self.is_limit
+
+
+class SearchTable(_Table):
+    """How to search."""
+
+    strategy: str = "tpe"
+    trials: int = Field(default=100, ge=1)
+    timeout: float | int | str | None = None
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=1)
+    batch: int | None = Field(default=None, ge=1)
+    combine: Literal["weighted-sum"] | None = None
+    direction: Literal["min", "max"] | None = None
+
+    @field_validator("timeout")
+    @classmethod
+    def _readable_time(cls, value: float | int | str | None) -> float | int | str | None:
+        if value is not None and seconds(value) <= 0:
+            raise ValueError("a timeout must be positive")
+        return value
+
+    @property
+    def seconds(self) -> float | None:
+        """The timeout in seconds."""
+        return None if self.timeout is None else seconds(self.timeout)
+
+
+class TrainTable(_Table):
+    """How `bitfront train` fits the float model."""
+
+    epochs: int = Field(default=20, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    batch_size: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class Recipe(_Table):
+    """A whole recipe. `model` and `data` are missing where both were given from Python."""
+
+    model: ModelTable | None = None
+    data: DataTable | None = None
+    space: tuple[RuleTable, ...] = Field(strict=False)
+    metrics: dict[str, MetricTable] = Field(min_length=1)
+    search: SearchTable = SearchTable()
+    train: TrainTable = TrainTable()
+
+    @field_validator("space")
+    @classmethod
+    def _some_rule(cls, rules: tuple[RuleTable, ...]) -> tuple[RuleTable, ...]:
+        if not rules:
+            raise ValueError("at least one [[space]] rule is needed")
+        return rules
+
+    @model_validator(mode="after")
+    def _some_objective(self) -> Recipe:
+        if not any(table.is_objective for table in self.metrics.values()):
+            raise ValueError("at least one metric must be an objective: give it goal = \"min\" or \"max\"")
+        if self.search.direction and not self.search.combine:
+            raise ValueError("search.direction is the direction of a weighted sum: it needs combine = \"weighted-sum\"")
+        return self

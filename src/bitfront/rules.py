@@ -1,0 +1,158 @@
+"""From rules to a space: which layers a rule matches, and what their sites may take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from bitfront.errors import FormatError, RecipeError, suggest
+from bitfront.formats import Format, format
+from bitfront.formats.granularity import Grouped, PerChannel, PerTensor
+from bitfront.graph.model import Graph, Operation, Site
+from bitfront.space import Space, Variable
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Formats by role for the layers that `match`: "type:linear", "name:fc*", "regex:block\\..*", "type:*".
+
+    `keep` adds fp32 to every choice; `tie` makes all its sites share one choice.
+    """
+
+    match: str
+    choices: Mapping[str, Sequence[str]]
+    keep: bool = False
+    tie: bool = False
+
+    def matches(self, operation: Operation) -> bool:
+        """Whether the rule speaks of this operation. Names may spell dots as underscores, as MASE does."""
+        kind, _, pattern = self.match.partition(":")
+        names = (operation.name, operation.name.replace(".", "_"))
+        if kind == "type":
+            return fnmatchcase(operation.op, pattern)
+        if kind == "name":
+            return any(fnmatchcase(name, pattern) for name in names)
+        return any(re.fullmatch(pattern, name) for name in names)
+
+
+def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
+    """The space that the rules span on a graph; for every layer the first matching rule wins.
+
+    Raises:
+        RecipeError: a rule matches nothing, names a role its layers don't have, or a format a site can't take.
+    """
+    found: dict[str, tuple[int, tuple[str, ...]]] = {}  # site -> index of its rule, formats
+    matched: list[list[Operation]] = [[] for _ in rules]
+    for rule_index, rule in enumerate(rules):
+        _check_rule(rule, rule_index)
+    for operation in graph.operations:
+        if operation.sites:
+            index = next((i for i, rule in enumerate(rules) if rule.matches(operation)), None)
+            if index is not None:
+                matched[index].append(operation)
+                for role, names in rules[index].choices.items():
+                    site = operation.sites.get(role)
+                    if site is not None and site not in found:
+                        found[site] = (index, _choices(names, rules[index], graph.site[site], index, role))
+    for index, rule in enumerate(rules):
+        _check_matches(index, rule, matched[index], graph)
+    if not found:
+        raise RecipeError("No rule gives any site a choice; the space is empty.", ("space",))
+    return Space(tuple(_variables(graph, rules, found)))
+
+
+def _variables(
+    graph: Graph, rules: Sequence[Rule], found: Mapping[str, tuple[int, tuple[str, ...]]]
+) -> list[Variable]:
+    variables: list[Variable] = []
+    tied: dict[int, int] = {}  # rule -> position of its variable
+    for site in graph.sites:
+        if site.name not in found:
+            continue
+        index, formats = found[site.name]
+        if rules[index].tie and index in tied:
+            variable = variables[tied[index]]
+            if variable.formats != formats:
+                raise RecipeError(
+                    "tie = true makes all sites of a rule share one choice, so all its roles need the same list.",
+                    ("space", index, "tie"),
+                )
+            variables[tied[index]] = Variable((*variable.sites, site.name), formats)
+            continue
+        tied[index] = len(variables)
+        variables.append(Variable((site.name,), formats))
+    return variables
+
+
+def _check_rule(rule: Rule, index: int) -> None:
+    kind, colon, pattern = rule.match.partition(":")
+    if not colon or kind not in ("type", "name", "regex") or not pattern:
+        raise RecipeError(
+            f"match = '{rule.match}' must be 'type:…', 'name:…' or 'regex:…'.", ("space", index, "match")
+        )
+    if kind == "regex":
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise RecipeError(
+                f"match = '{rule.match}' is not a regular expression: {error}.", ("space", index, "match")
+            ) from error
+    if not rule.choices:
+        raise RecipeError(f"The rule '{rule.match}' gives no choices: add weight, input or bias.", ("space", index))
+
+
+def _choices(names: Sequence[str], rule: Rule, site: Site, index: int, role: str) -> tuple[str, ...]:
+    path = ("space", index, role)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise RecipeError(f"{role} must be a list of format names, but got {names!r}.", path)
+    if not names:
+        raise RecipeError(f"{role} of the rule '{rule.match}' is an empty list; a site needs a format.", path)
+    if len(set(names)) != len(names):
+        raise RecipeError(f"{role} of the rule '{rule.match}' lists a format twice: {', '.join(names)}.", path)
+    for name in names:
+        try:
+            check_site(format(name), site)
+        except FormatError as error:
+            raise RecipeError(str(error), path) from error
+    extra = ("fp32",) if rule.keep and "fp32" not in names else ()
+    return (*names, *extra)
+
+
+def check_site(chosen: Format, site: Site) -> None:
+    """FormatError where a site can't take a format."""
+    granularity = chosen.granularity
+    if len(site.shape) == 1 and site.is_parameter and not isinstance(granularity, PerTensor):
+        raise FormatError(
+            f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be one "
+            f"per element. Use {chosen.name.removesuffix(granularity.suffix)}."
+        )
+    if not site.is_parameter and isinstance(granularity, PerChannel):
+        raise FormatError(
+            f"'{site.name}' can't take {chosen}: a scale per input channel can't be taken out of the sum over "
+            f"channels. Use {chosen.name.removesuffix('c')}, or groups ({chosen.name.removesuffix('c')}g32)."
+        )
+    if isinstance(granularity, Grouped) and not site.reduction:
+        raise FormatError(f"'{site.name}' can't take {chosen}: the operation sums over no axis to group along.")
+
+
+def _check_matches(index: int, rule: Rule, operations: Sequence[Operation], graph: Graph) -> None:
+    kind, _, pattern = rule.match.partition(":")
+    if not operations:
+        searchable = [operation for operation in graph.operations if operation.sites]
+        if any(rule.matches(operation) for operation in searchable):
+            if rule.match == "type:*":
+                return  # a catch-all may find everything taken
+            reason = "every layer it matches is taken by an earlier rule"
+        else:
+            known = {o.op for o in searchable} if kind == "type" else {o.name for o in searchable}
+            reason = suggest(pattern, known)
+        raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))
+    for role in rule.choices:
+        roles = {name for operation in operations for name in operation.sites}
+        if role not in roles:
+            raise RecipeError(
+                f"'{role}' is not a site of any layer that '{rule.match}' matches ({suggest(role, roles)}).",
+                ("space", index, role),
+            )

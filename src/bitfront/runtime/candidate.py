@@ -1,0 +1,58 @@
+"""What a candidate brings to the plan: quantized weights and input quantizers, each made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from bitfront.formats import Format, format
+from bitfront.formats.calibration import Observation, calibrate
+from bitfront.runtime.plan import Plan, Quantizer
+from bitfront.space import Assignment
+
+
+class Candidates:
+    """Each (site, format) is quantized once and kept; nothing depends on the order of the calls."""
+
+    def __init__(self, plan: Plan, observations: Mapping[str, Observation], calibration: str) -> None:
+        self._plan = plan
+        self._observations = observations
+        self._calibration = calibration
+        self._weights: dict[tuple[str, str], Tensor] = {}
+        self._quantizers: dict[tuple[str, str], Quantizer] = {}
+
+    def weights(self, assignment: Assignment) -> dict[int, Tensor]:
+        """Quantized tensors by slot, of the assigned sites that are stored."""
+        slots = self._plan.weight_slots
+        return {slots[site]: self._weight(site, name) for site, name in assignment.items() if site in slots}
+
+    def quantizers(self, assignment: Assignment) -> dict[str, Quantizer]:
+        """Quantizers by site, of the assigned sites that are inputs."""
+        slots = self._plan.weight_slots
+        return {
+            site: self._quantizer(site, name)
+            for site, name in assignment.items()
+            if site not in slots and name != "fp32"
+        }
+
+    def input_format(self, site: str, name: str) -> Format:
+        """The format of an input site with the scale that calibration found for it."""
+        return calibrate(format(name), self._observations[site], self._calibration, self._plan.axes[site])
+
+    def _weight(self, site: str, name: str) -> Tensor:
+        key = (site, name)
+        if key not in self._weights:
+            tensor = self._plan.stored[self._plan.weight_slots[site]]
+            with torch.inference_mode():
+                self._weights[key] = format(name).quantize(tensor, self._plan.axes[site])
+        return self._weights[key]
+
+    def _quantizer(self, site: str, name: str) -> Quantizer:
+        key = (site, name)
+        if key not in self._quantizers:
+            calibrated = self.input_format(site, name)
+            self._quantizers[key] = partial(calibrated.quantize, axes=self._plan.axes[site])
+        return self._quantizers[key]

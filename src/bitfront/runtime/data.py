@@ -1,0 +1,105 @@
+"""Data: what a candidate is judged on, as tensors that stay on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from bitfront.errors import DataError, suggest
+
+SPLITS = ("calibration", "search", "test")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of shape (examples, …) and targets of shape (examples, …); no targets where there are no labels."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor | None
+
+    def __len__(self) -> int:
+        return self.inputs[0].shape[0]
+
+    def __getitem__(self, part: slice) -> Examples:
+        targets = None if self.targets is None else self.targets[part]
+        return Examples(tuple(tensor[part] for tensor in self.inputs), targets)
+
+    def batches(self, size: int) -> Iterator[Examples]:
+        """Consecutive parts of `size` examples, the last one shorter."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+    def to(self, device: torch.device) -> Examples:
+        """The same examples on a device."""
+        targets = None if self.targets is None else self.targets.to(device)
+        return Examples(tuple(tensor.to(device) for tensor in self.inputs), targets)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Calibration sets input scales, search judges candidates, test judges the front alone."""
+
+    calibration: Examples
+    search: Examples
+    test: Examples | None
+
+
+def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
+    """From what a data factory returned: a mapping or an object with the splits by name.
+
+    A split is a torch Dataset, a pair (inputs, targets), or a tensor of inputs; inputs may be a tuple of
+    tensors. `counts` limits a split to its first examples.
+
+    Raises:
+        DataError: a split is missing, empty, too small for its count, or not of that form.
+    """
+    found: dict[str, Examples] = {}
+    for name in SPLITS:
+        value = made.get(name) if isinstance(made, Mapping) else getattr(made, name, None)
+        if value is None:
+            if name == "test":
+                continue
+            known = list(made) if isinstance(made, Mapping) else [n for n in vars(made) if n[0] != "_"]
+            raise DataError(f"The data factory returns no '{name}' split ({suggest(name, map(str, known))}).")
+        found[name] = _counted(name, _examples(name, value), counts.get(name))
+    return Splits(found["calibration"], found["search"], found.get("test"))
+
+
+def _counted(name: str, examples: Examples, count: int | None) -> Examples:
+    if len(examples) == 0:
+        raise DataError(f"The '{name}' split is empty.")
+    if count is not None and count > len(examples):
+        raise DataError(f"{name} = {count} examples were asked for, but the split has {len(examples)}.")
+    examples = examples[:count] if count is not None else examples
+    for tensor in (*examples.inputs, *([] if examples.targets is None else [examples.targets])):
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise DataError(f"The '{name}' split holds NaN or infinity.")
+    return examples
+
+
+def _examples(name: str, value: Any) -> Examples:
+    if isinstance(value, Examples):
+        return value
+    if isinstance(value, Dataset):
+        value = default_collate([value[i] for i in range(len(value))]) if len(value) else (torch.empty(0), None)  # pyright: ignore[reportArgumentType]
+    if isinstance(value, Tensor):
+        value = (value, None)
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise DataError(
+            f"The '{name}' split must be a Dataset, a pair (inputs, targets) or a tensor of inputs, "
+            f"but is {type(value).__name__}."
+        )
+    inputs, targets = value
+    inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    for tensor in (*inputs, *([] if targets is None else [targets])):
+        if not isinstance(tensor, Tensor):
+            raise DataError(f"The '{name}' split must hold tensors, but holds {type(tensor).__name__}.")
+    lengths = {len(tensor) for tensor in (*inputs, *([] if targets is None else [targets]))}
+    if len(lengths) != 1:
+        raise DataError(f"Inputs and targets of the '{name}' split have different lengths: {sorted(lengths)}.")
+    return Examples(inputs, targets)

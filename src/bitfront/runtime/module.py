@@ -1,0 +1,37 @@
+"""A candidate as a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bitfront.runtime.candidate import Candidates
+from bitfront.runtime.plan import Plan, Quantizer
+from bitfront.space import Assignment
+
+
+class QuantizedModule(nn.Module):
+    """Runs the captured program with the candidate's weights and input quantizers in place.
+
+    The quantized tensors are buffers, named by the site with dots turned to underscores.
+    """
+
+    def __init__(self, plan: Plan, candidates: Candidates, assignment: Assignment) -> None:
+        super().__init__()
+        self.assignment = assignment
+        self._plan = plan
+        self._slots: dict[str, int] = {}
+        self._quantizers: Mapping[str, Quantizer] = candidates.quantizers(assignment)
+        named = {slot: site for site, slot in plan.weight_slots.items()}
+        for slot, tensor in candidates.weights(assignment).items():
+            name = named[slot].replace(".", "_").replace(":", "_").replace("/", "_")
+            self.register_buffer(name, tensor.clone())
+            self._slots[name] = slot
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The candidate's output for a batch of inputs (batch, …)."""
+        weights = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
+        with torch.no_grad():
+            return self._plan.run(inputs, weights, self._quantizers)

@@ -1,0 +1,202 @@
+"""Optuna's samplers behind ask and tell, over one study in memory.
+
+Each variable of the space is a categorical parameter of its name, each objective is minimised, each hard
+limit is a constraint. The study here is a sampler's memory only; the record of a run is bitfront's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
+from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
+
+from bitfront.metric import Limit
+from bitfront.space import Assignment
+from bitfront.strategies.base import Problem, Strategy
+from bitfront.trial import Trial
+
+
+def tpe(problem: Problem) -> Strategy:
+    """Tree-structured Parzen estimator; with several objectives, its multi-objective form.
+
+    J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter optimization", NeurIPS
+    2011; Y. Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022. What the
+    references scored counts as observed. Within a batch, candidates still under way are treated as bad
+    (constant liar), so that four at a time don't crowd together. All variables are drawn jointly (`multivariate`; Optuna does so
+    for one objective only): on synthetic spaces of 4 to 40 variables that gave the same hypervolume or up to
+    8% more, fewer repeats, and took a fifth of the time, since trials are ranked once a proposal, not once a
+    variable.
+    """
+    return Sampled(problem, TPESampler(seed=_seed(problem), multivariate=True), batch_size=4)
+
+
+def nsga2(problem: Problem) -> Strategy:
+    """NSGA-II; the references are members of the first generation, `population` gives its size.
+
+    K. Deb, A. Pratap, S. Agarwal and T. Meyarivan, "A fast and elitist multiobjective genetic algorithm", IEEE
+    Trans. Evolutionary Computation 6(2), 2002.
+    """
+    size = population(problem.trials)
+    sampler = NSGAIISampler(seed=_seed(problem), population_size=size)
+    return Sampled(problem, sampler, batch_size=size, references_compete=True)
+
+
+def nsga3(problem: Problem) -> Strategy:
+    """NSGA-III, for three objectives and more; generations as in `nsga2`.
+
+    K. Deb and H. Jain, "An evolutionary many-objective optimization algorithm using reference-point-based
+    nondominated sorting approach, part I", IEEE Trans. Evolutionary Computation 18(4), 2014.
+    """
+    size = population(problem.trials)
+    with _quiet():
+        sampler = NSGAIIISampler(seed=_seed(problem), population_size=size)
+    return Sampled(problem, sampler, batch_size=size, references_compete=True)
+
+
+def population(trials: int) -> int:
+    """An even number of candidates per generation: a fifth of the budget, from 4 to 50.
+
+    Optuna's own 50 would spend a budget of 50 on a first generation, which is random.
+
+    >>> [population(trials) for trials in (10, 50, 64, 1000)]
+    [4, 10, 12, 50]
+    """
+    return min(50, max(4, trials // 5)) // 2 * 2
+
+
+class Sampled:
+    """Asks an Optuna sampler for candidates and tells it what they scored.
+
+    What is told belongs to the earliest proposal of the same assignment that is still open, so a batch of
+    which only a part is told leaves the rest open. What was never proposed is a reference: an observation,
+    or, where `references_compete`, a proposal still to come, because a genetic algorithm breeds from its own
+    only. Ends when every point of the space was proposed; before that, it may propose a point again.
+    """
+
+    def __init__(
+        self, problem: Problem, sampler: BaseSampler, batch_size: int, references_compete: bool = False
+    ) -> None:
+        self.batch_size = batch_size
+        self._problem = problem
+        self._references_compete = references_compete
+        self._distributions: dict[str, BaseDistribution] = {
+            variable.name: CategoricalDistribution(variable.formats) for variable in problem.space.variables
+        }
+        self._open: dict[Assignment, deque[optuna.Trial]] = {}
+        self._proposed: set[Assignment] = set()
+        self._finite = [_Finite() for _ in range(problem.objectives.dimensions)]
+        with _quiet():
+            directions = [StudyDirection.MINIMIZE] * problem.objectives.dimensions
+            self._study = optuna.create_study(sampler=sampler, directions=directions)
+
+    def ask(self, count: int) -> list[Assignment]:
+        asked: list[Assignment] = []
+        while len(asked) < count and len(self._proposed) < self._problem.space.size:
+            asked.append(self._propose())
+        return asked
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            waiting = self._open.get(trial.assignment)
+            if waiting:
+                self._finish(waiting.popleft(), trial)
+            elif not trial.failed and trial.assignment in self._problem.space:
+                self._observe(trial)
+
+    def _propose(self) -> Assignment:
+        trial = self._study.ask()
+        row = [
+            variable.formats.index(str(trial.suggest_categorical(variable.name, variable.formats)))
+            for variable in self._problem.space.variables
+        ]
+        assignment = self._problem.space.assignment(row)
+        self._open.setdefault(assignment, deque()).append(trial)
+        self._proposed.add(assignment)
+        return assignment
+
+    def _finish(self, proposal: optuna.Trial, trial: Trial) -> None:
+        if trial.failed:
+            self._study.tell(proposal, state=TrialState.FAIL)
+            return
+        for key, violation in self._constraints(trial.values).items():
+            proposal.set_constraint(key, violation)
+        self._study.tell(proposal, self._vector(trial.values))
+
+    def _observe(self, trial: Trial) -> None:
+        choices = {name: trial.assignment[name] for name in self._distributions}
+        if self._references_compete:
+            self._study.enqueue_trial(choices)
+            return
+        self._study.add_trial(
+            create_trial(
+                params=choices,
+                distributions=self._distributions,
+                values=self._vector(trial.values),
+                constraints=self._constraints(trial.values),
+            )
+        )
+
+    def _vector(self, values: Mapping[str, float]) -> list[float]:
+        vector = self._problem.objectives.vector(values)
+        return [finite(value) for finite, value in zip(self._finite, vector, strict=True)]
+
+    def _constraints(self, values: Mapping[str, float]) -> dict[str, float]:
+        limits = self._problem.objectives.limits
+        return {
+            f"{number} {limit.metric.name}": limit.violation(values[limit.metric.name]) / _scale(limit)
+            for number, limit in enumerate(limits)
+        }
+
+
+class _Finite:
+    """Pulls infinities of one objective in to three times the range of what was told so far.
+
+    Samplers work with differences, which infinities don't have (NSGA-III breaks where all are infinite), and
+    beside an arbitrary large number all other values would look alike.
+    """
+
+    def __init__(self) -> None:
+        self._low, self._high = math.inf, -math.inf
+
+    def __call__(self, value: float) -> float:
+        if math.isfinite(value):
+            self._low, self._high = min(self._low, value), max(self._high, value)
+            return value
+        if self._low > self._high:  # nothing finite so far
+            return math.copysign(1.0, value)
+        reach = 3 * (self._high - self._low) or 1.0
+        return self._high + reach if value > 0 else self._low - reach
+
+
+def _scale(limit: Limit) -> float:
+    """The size of a limit's bounds: samplers add violations up, and a byte is not as bad as a whole fraction."""
+    bounds = [abs(bound) for bound in (limit.low, limit.high) if bound and math.isfinite(bound)]
+    return max(bounds, default=1.0)
+
+
+def _seed(problem: Problem) -> int:
+    return problem.seed % 2**32  # what numpy's generator takes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the note that a study was created and the warning that NSGA-III is experimental."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,1 @@
+"""The laws of each plugin family, as classes of tests for a plugin's own tests to inherit."""
