@@ -10,10 +10,15 @@ from bitfront.errors import RunError
 
 
 def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is whole or not there."""
+    write_bytes_whole(path, text.encode())
+
+
+def write_bytes_whole(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, sync it, and rename it into place."""
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -1,8 +1,8 @@
 """MASE search recipes, read as native ones, so that they run as they are.
 
-A pure function from one parsed TOML document to another: nothing is imported, opened or measured. A note tells
+A pure function from one parsed TOML document to another; nothing is imported, opened or measured. Notes tell
 where bitfront, or MASE itself, does something else than the recipe says. Left to the matcher of rules:
-``name:seq_blocks_2`` is torch.fx's spelling of ``seq_blocks.2``, and MASE matches a regex against whole names.
+``name:seq_blocks_2`` is torch.fx's name for ``seq_blocks.2``, and MASE matches a regex against whole names.
 """
 
 from __future__ import annotations
@@ -19,23 +19,18 @@ from typing import Any, Final, TypeAlias
 from bitfront.errors import RecipeError, suggest
 
 Table: TypeAlias = Mapping[str, Any]
-_words = str.split
-
-TOP: Final = _words("model dataset data load_name batch_size seed search")
+TOP: Final = "model dataset data load_name batch_size seed search"  # lists of words, here and below
 MODELS: Final[Table] = {f"jsc-{n}": {"factory": f"bitfront.zoo:jsc_{n}"} for n in ("tiny", "s", "mlp")}
 DATASETS: Final[Table] = {"jsc": {"factory": "bitfront.zoo:jets", "arguments": {"download": True}}}
 SPACES: Final = ("graph/quantize/mixed_precision_ptq", "module/manual_hf/quantize/llm_mixed_precision_ptq")
 SITES: Final[Table] = {"weight": "weight", "input": "data_in", "bias": "bias"}
-MATCHERS: Final[Table] = {"name": "name", "type": "type", "regex_name": "regex"}
-TYPES: Final = _words(  # seeds that mean a kind of operation even where seeds are names
+TYPES: Final = (  # seeds that mean a kind of operation even where seeds are names
     "linear conv1d conv2d conv3d embedding matmul bmm add sub mul batch_norm layer_norm group_norm rms_norm "
     "instance_norm relu gelu silu sigmoid tanh softmax"
 )
-SAMPLERS: Final[Table] = {"bruteforce": "brute-force", "nsgaii": "nsga2", "nsgaiii": "nsga3"} | {
-    name: name for name in ("random", "tpe", "qmc")
-}
+SAMPLERS: Final = ("random", "tpe", "nsgaii", "nsgaiii", "qmc", "brute-force")
 GOALS: Final[Table] = {"minimize": "min", "maximize": "max"}
-METRICS: Final = _words(
+METRICS: Final = (
     "accuracy top5 loss agreement kl sqnr perplexity f1 auroc size average_bits average_input_bits macs "
     "flops backward_flops bit_ops bops memory_traffic"
 )
@@ -52,7 +47,7 @@ KEYS: Final[Mapping[str, tuple[str, str]]] = {  # of a table: what is read, and 
     "search.strategy.sw_runner.basic_evaluation": ("num_samples", "data_loader dataloader"),
     "search.strategy.hw_runner": ("average_bitwidth", "latency"),
     "search.strategy.hw_runner.average_bitwidth": ("", "compare_to profiler"),
-    "search.strategy.metrics": (" ".join(["average_bitwidth", *METRICS]), "memory_density"),
+    "search.strategy.metrics": (f"average_bitwidth {METRICS}", "memory_density"),
 }
 
 
@@ -88,7 +83,7 @@ class _Section:
         return _Section(values, (*self.path, key), self.notes, self.ignored)
 
     def ignore(self, key: str) -> None:
-        shown = "" if isinstance(self.values[key], (Mapping, list)) else f" = {self.values[key]!r}"
+        shown = "" if isinstance(self.values[key], (Mapping, list)) else f" = {self.values[key]}"
         self.ignored.append(".".join((*self.path, key)) + shown)
 
     def check(self, read: str, unread: str = "") -> None:
@@ -110,7 +105,6 @@ class _Section:
         return found
 
     def word(self, key: str, known: Iterable[str | bool]) -> Any:
-        """The one of `known` under `key`, None where there is none."""
         value = self.values.get(key)
         if value not in (None, *known):
             raise self.unknown(value, known, key)
@@ -120,7 +114,7 @@ class _Section:
         """The number under `key`, None where there is none."""
         value = self.values.get(key)
         if value is not None and not (type(value) in kinds and least <= value < inf):
-            kind = ("number" if float in kinds else "whole number") + f" of {least} or more" * (least > -inf)
+            kind = ("number" if float in kinds else "whole number") + f" of at least {least}" * (least > -inf)
             raise self.error(f"must be a {kind}, but is {value!r}.", key)
         return value
 
@@ -143,10 +137,9 @@ QUANTIZERS: Final[Mapping[str, tuple[str, Callable[[_Section, str], list[str]]]]
 def is_mase(document: Table) -> bool:
     """Whether a recipe is written for MASE: in a native one `search` holds neither of the two tables."""
     search = document.get("search")
-    strategy = search.get("strategy") if isinstance(search, Mapping) else None
-    return isinstance(search, Mapping) and (
-        "search_space" in search or (isinstance(strategy, Mapping) and "setup" in strategy)
-    )
+    search = search if isinstance(search, Mapping) else {}
+    strategy = search.get("strategy")
+    return "search_space" in search or (isinstance(strategy, Mapping) and "setup" in strategy)
 
 
 def convert(document: Table) -> Conversion:
@@ -154,7 +147,7 @@ def convert(document: Table) -> Conversion:
     root = _Section(document, (), [], [])
     strategy = root.at("search").at("strategy")
     sampler = _sampler(strategy)  # first, since other strategies have other keys
-    for key in [key for key in document if key not in TOP]:
+    for key in [key for key in document if key not in TOP.split()]:
         root.ignore(key)
     for path, keys in KEYS.items():
         reduce(_Section.at, path.split("."), root).check(*keys)
@@ -196,9 +189,7 @@ def _model(root: _Section) -> dict[str, Any]:
 def _data(root: _Section, runners: _Section) -> dict[str, Any]:
     data = _native(root, "dataset", "data", DATASETS)
     if data == DATASETS["jsc"]:
-        root.notes.append(
-            "jsc is downloaded from OpenML at first use; no jet is in two splits, unlike in MASE."
-        )
+        root.notes.append("jsc is downloaded from OpenML; no jet is in two splits, as jets are in MASE.")
     if "basic_train" in runners.values:
         how = "Delete it, keep basic_evaluation, and `bitfront finetune` the front."
         raise runners.error(f"trains in the search, which is not available yet. {how}", "basic_train")
@@ -209,91 +200,91 @@ def _data(root: _Section, runners: _Section) -> dict[str, Any]:
 
 def _space(space: _Section) -> list[dict[str, Any]]:
     space.word("name", SPACES)
-    seeds, by = space.at("seed"), space.at("setup").word("by", MATCHERS) or "name"
+    seeds, by = space.at("seed"), space.at("setup").word("by", ("name", "type", "regex_name")) or "name"
     rules = [_rule(match, seeds.at(key)) for key, match in _matches(by, seeds)]
-    while rules and not rules[-1].keys() & SITES.keys():  # what no rule matches stays in float anyway
+    while rules and rules[-1].get("input") == ["fp32"]:  # what no rule matches stays in float anyway
         rules.pop()
     if not rules:
         raise seeds.error('leaves nothing to search: it is empty, or "NA" throughout.')
+    if rules[-1]["match"] == "type:*":
+        seeds.notes.append("The default seed is for every operation, also those that MASE leaves in float.")
     return rules
 
 
 def _matches(by: str, seeds: _Section) -> list[tuple[str, str]]:
     """Each seed and what it matches, in the order in which they are tried."""
-    types = {key: re.sub(r"(?<=norm)[123]d$", "", key) for key in seeds.values if key != "default"}
-    names = [key for key, type_ in types.items() if by != "type" and not (by == "name" and type_ in TYPES)]
-    matches = [(key, f"{MATCHERS[by]}:{key}") for key in names]
-    matches += [(key, f"type:{types[key]}") for key in types if key not in names]
+    ops = {key: re.sub(r"(?<=norm)[123]d$", "", key) for key in seeds.values if key != "default"}
+    names = [
+        key for key, op in ops.items() if by == "regex_name" or (by == "name" and op not in TYPES.split())
+    ]
+    matches = [(key, f"{by.removesuffix('_name')}:{key}") for key in names]
+    matches += [(key, f"type:{op}") for key, op in ops.items() if key not in names]
     if by == "type":
         seeds.notes.append('by = "type" is searched here; MASE draws choices and then applies none of them.')
-    elif len(names) < len(types):
-        seeds.notes.append("Seeds named after types are tried after those of layers; MASE expects a layer.")
+    elif len(names) < len(ops):
+        seeds.notes.append("Seeds named after types come after those of layers; MASE expects such a layer.")
     return matches + ([("default", "type:*")] if "default" in seeds.values else [])
 
 
 def _rule(match: str, seed: _Section) -> dict[str, Any]:
-    """One rule; without a format for any site it keeps what it matches in float."""
+    """One rule; if "NA" is the only choice, it keeps what it matches in float, safe from later rules."""
     config = seed.at("config") if "config" in seed.values else seed
     names = config.choices("name", range(0), *QUANTIZERS, "NA")
     if not names:
-        raise config.error(
-            'needs name = ["integer"], or ["NA"] for none; a layer name with dots needs quotes.'
-        )
+        raise config.error('needs name = ["integer"], or ["NA"] for none. Quote a layer name that has dots.')
     rows = [QUANTIZERS[name] for name in names if name != "NA"]
     endings = " ".join(row[0] for row in rows or QUANTIZERS.values()).split()
     config.check(" ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]))
-    rule: dict[str, Any] = {"match": match}
+    rule: dict[str, Any] = {"match": match} if rows else {"match": match, "input": ["fp32"]}
     for role, site in SITES.items():
         formats = dict.fromkeys(name for row in rows for name in row[1](config, site))
         rule |= {role: list(formats)} if formats else {}
-    if rows and len(rule) == 1:
+    if len(rule) == 1:
         raise config.error("quantizes nothing; give weight_width, data_in_width or bias_width.")
-    return rule | ({"keep": True} if "NA" in names else {})
+    return rule | ({"keep": True} if rows and "NA" in names else {})
 
 
-def _metrics(metrics: _Section, goal_of_sum: str | None) -> dict[str, Any]:
+def _metrics(metrics: _Section, sum_goal: str | None) -> dict[str, Any]:
     names = [name for name in metrics.values if name != "memory_density"]
-    native = {name.replace("bitwidth", "bits"): _metric(metrics.at(name), goal_of_sum) for name in names}
+    native = {name.replace("bitwidth", "bits"): _metric(metrics.at(name), sum_goal) for name in names}
     if not native:
         raise metrics.error("names nothing to search by; give a metric, such as accuracy.scale = 1.0.")
     if "average_bitwidth" in names:
-        metrics.notes.append(
-            "average_bitwidth is average_bits here: a mean over all weight elements, with 32 bits for those in "
-            "float. MASE adds up the width and the fraction of layers, so its figures differ."
-        )
+        metrics.notes.append("average_bitwidth is average_bits: a mean over elements, not width + fraction.")
     return native
 
 
-def _metric(metric: _Section, goal_of_sum: str | None) -> dict[str, Any]:
+def _metric(metric: _Section, sum_goal: str | None) -> dict[str, Any]:
     metric.check("scale direction", "lower_bound upper_bound")
     goal, name = GOALS.get(metric.word("direction", GOALS)), metric.path[-1]
     scale = metric.number("scale", -inf, int, float)
-    if goal_of_sum and scale is None:
+    if sum_goal and scale is None:
         raise metric.error("needs a scale, as the metrics are summed.")
-    if not goal_of_sum and scale not in (None, 1):
+    if not sum_goal and scale not in (None, 1):
         metric.notes.append(f"{name}.scale = {scale} is left out: it has no effect on a Pareto front.")
-    if goal_of_sum and goal and scale and (goal == goal_of_sum) != (scale > 0):
+    if sum_goal and goal and scale and (goal == sum_goal) != (scale > 0):
         metric.notes.append(f"{name}: its scale pulls against its direction, as in MASE; mind the sign.")
-    native = {"goal": goal, "weight": float(scale or 0) if goal_of_sum else None}
-    return {key: value for key, value in native.items() if value is not None}
+    return ({"goal": goal} if goal else {}) | ({"weight": float(scale or 0)} if sum_goal else {})
 
 
 def _sampler(strategy: _Section) -> str:
     """The native strategy: that of optuna's sampler, or of the name itself, as forks of MASE have it."""
     keys = ("setup", "sampler") if strategy.values.get("name", "optuna") == "optuna" else ("name",)
     said = reduce(_Section.at, keys[:-1], strategy).values.get(keys[-1])
-    native = SAMPLERS.get(re.sub("[-_]", "", str(said).lower()))
-    if native is None:
-        raise strategy.unknown(said, SAMPLERS if keys[:-1] else ["optuna", *SAMPLERS], *keys)
-    return native
+    for name in SAMPLERS:
+        if name.replace("-", "") == re.sub("[-_]", "", str(said).lower()):
+            return {"nsgaii": "nsga2", "nsgaiii": "nsga3"}.get(name, name)
+    raise strategy.unknown(said, SAMPLERS if keys[:-1] else ("optuna", *SAMPLERS), *keys)
 
 
 def _search(root: _Section, setup: _Section) -> dict[str, Any]:
     """With `direction` where MASE sums the scaled metrics; otherwise they are the axes of a Pareto front."""
-    timeout, workers = setup.number("timeout", 0, int, float), setup.number("n_jobs", -1, int)
+    timeout, workers = setup.number("timeout", 1, int, float), setup.number("n_jobs", -1, int)
     summed, goal = setup.word("sum_scaled_metrics", (True, False)), GOALS.get(setup.word("direction", GOALS))
     if summed and not goal:
         raise setup.error('needs direction = "minimize" or "maximize" beside it.', "sum_scaled_metrics")
+    if goal and not summed:
+        setup.ignore("direction")
     if workers is not None and workers < 1:
         setup.notes.append(f"n_jobs = {workers} is left out: bitfront chooses the number of workers.")
     native = {

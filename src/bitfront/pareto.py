@@ -7,6 +7,7 @@ numbers like others (a perplexity may overflow); NaN is not.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,9 +20,10 @@ def front(vectors: Sequence[Sequence[float]]) -> list[int]:
     """Indices of the non-dominated points, sorted by the first objective (ties: by the second, and so on).
 
     Of exact duplicates only the first counts. The invariant that all of it rests on: in lexicographic order a
-    point can only be dominated by one that stands before it. In two dimensions one running minimum then
-    decides, O(n log n); in more, each point that is still standing strikes out those that it dominates,
-    O(n × front).
+    point can only be dominated by one that stands before it. In two dimensions a running minimum then decides,
+    in three a staircase, both O(n log n): H. Kung, F. Luccio and F. Preparata, "On finding the maxima of a set
+    of vectors", JACM 22(4), 1975. In more, each point that is still standing strikes out those that it
+    dominates, O(n × front).
 
     >>> front([(3, 1), (1, 2), (2, 2), (1, 2)])
     [1, 0]
@@ -62,7 +64,8 @@ def knee(vectors: Sequence[Sequence[float]]) -> int:
 
     Dominated points may be among the vectors and are passed over. An objective in which the whole front is
     equal doesn't count. Of equally far points, such as the two of a front of two, the first by the first
-    objective is taken. An infinite value counts as the best or the worst of the finite ones.
+    objective is taken. An infinitely good value counts as the best finite one; a point with an infinitely bad
+    value is taken only where all have one.
 
     >>> knee([(0, 10), (1, 2), (10, 0)])
     1
@@ -100,7 +103,7 @@ def _front(points: Points) -> NDArray[np.intp]:
     order = np.lexsort(points.T[::-1])  # stable: of duplicates the first stays first
     ranked = points[order]
     if points.shape[1] > 2:
-        return order[_standing(ranked)]
+        return order[_above_no_stair(ranked) if points.shape[1] == 3 else _standing(ranked)]
     lowest = np.minimum.accumulate(ranked[:, -1])
     return order[np.concatenate(([True], lowest[1:] < lowest[:-1]))]
 
@@ -109,11 +112,33 @@ def _standing(ranked: Points) -> list[int]:
     """Positions of the non-dominated among points in lexicographic order."""
     kept: list[int] = []
     positions = np.arange(len(ranked))
-    rest = ranked[:, 1:]  # the first objective is in order already
+    rest = ranked[:, 1:].T  # the first objective is in order already
     while len(positions):
         kept.append(int(positions[0]))
-        better_somewhere = (rest < rest[0]).any(axis=1)
-        positions, rest = positions[better_somewhere], rest[better_somewhere]
+        better_somewhere = (rest < rest[:, :1]).any(axis=0)
+        positions, rest = positions[better_somewhere], rest[:, better_somewhere]
+    return kept
+
+
+def _above_no_stair(ranked: Points) -> list[int]:
+    """The same in three dimensions.
+
+    The stairs are the front of the last two objectives over the points so far: `across` rises, `down` falls. A
+    point is dominated where the last stair that isn't beyond it across isn't beyond it down either.
+    """
+    kept: list[int] = []
+    across, down = [-math.inf], [math.inf]
+    for position, (_, second, third) in enumerate(ranked.tolist()):
+        start = bisect_right(across, second)
+        if position and down[start - 1] <= third:
+            continue
+        kept.append(position)
+        end = start
+        while end < len(down) and down[end] >= third:
+            end += 1
+        if across[start - 1] == second:
+            start -= 1
+        across[start:end], down[start:end] = [second], [third]
     return kept
 
 
@@ -139,8 +164,8 @@ def _volume(points: Points, reference: Points) -> float:
 
 
 def _scaled(column: Points) -> Points:
-    """One objective over the front, scaled to 0 … 1."""
+    """One objective over the front, its finite values scaled to 0 … 1."""
     finite = column[np.isfinite(column)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     span = high - low or 1.0
-    return (np.clip(column, low, high) - low) / span
+    return (np.maximum(column, low) - low) / span

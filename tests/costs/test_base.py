@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -97,7 +98,7 @@ def test_bounds_of_a_long_chain_are_sound(jsc_tiny):
     def differ(formats):
         return float(formats[0] is not formats[1])
 
-    cost = _cost(tuple(Term(pair, differ) for pair in zip(sites, sites[1:], strict=False)))
+    cost = _cost(tuple(Term(pair, differ) for pair in pairwise(sites)))
     compiled = cost.compile(jsc_tiny)
     values = [compiled(point) for point in _points(space)]
     low, high = cost.bounds(jsc_tiny, space)

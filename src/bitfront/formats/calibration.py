@@ -1,7 +1,7 @@
 """Calibration: a constant scale for an input site, from samples of what the site sees.
 
-Weights need none (their scale is computed from the tensor itself); inputs do, so that an output depends on its
-own example alone and not on the rest of its batch.
+Weights need none (their scale is computed from the tensor itself); inputs do, so that an output depends on
+its own example alone and not on the rest of its batch.
 
 Sources: Nagel et al. 2021, "A White Paper on Neural Network Quantization", arXiv:2106.08295, section 3.1, for
 `minmax` and `mse`; clipping for the least squared error goes back to Banner et al. 2019, arXiv:1810.05723.
@@ -24,7 +24,7 @@ Calibrator = Callable[[Format, Observation], Format]
 
 _COARSE = tuple(2.0 ** (-step / 4) for step in range(41))  # how much of the range is kept: all … a thousandth
 _FINE = tuple(2.0 ** (step / 32) for step in range(-7, 8))  # and between two of these
-_ENOUGH = 2**16  # values for a squared error that is looked at some hundred times
+_ENOUGH = 2**15  # values for a squared error that is looked at some hundred times
 
 
 def calibrate(
@@ -32,11 +32,13 @@ def calibrate(
 ) -> Format:
     """The format with a constant scale in place of one that is found from data, tensor by tensor.
 
-    Formats that need no calibration come back unchanged: machine floats, fixed point, and groups and channels,
-    whose scale is found per block at run time. A scale per channel is one for all where `axes` has no channel.
+    Formats that need no calibration come back unchanged: machine floats, fixed point, and groups and
+    channels, whose scale is found per block at run time. A scale per channel is one for all where `axes`
+    has no channel.
 
-    `method` is `minmax` (all that was seen fits), `percentile:P` with 50 < P <= 100 (P percent of the magnitudes
-    fit; of affine formats, P percent above and P percent below) or `mse` (the range of least squared error).
+    `method` is `minmax` (all that was seen fits), `percentile:P` with 50 < P <= 100 (P percent of the
+    magnitudes fit; of affine formats, P percent above and P percent below) or `mse` (the range of least
+    squared error).
 
     Raises:
         InputError: there is no such method.

@@ -66,7 +66,7 @@ class Observation:
         return self._chunks[0] if self._chunks else torch.empty(0)
 
     def _positions(self, start: int, length: int) -> Tensor:
-        """Which of `length` values from number `start` on are taken: multiples of the stride, rounded down."""
+        """Which of `length` values from number `start` on are taken: the stride's multiples, rounded down."""
         first, last = floor(start / self._stride), floor((start + length) / self._stride)
         multiples = torch.arange(first, last + 2, dtype=torch.float64).mul_(self._stride).floor_().long()
         ahead = multiples - start

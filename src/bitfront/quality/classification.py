@@ -10,7 +10,7 @@ from torch import Tensor
 from bitfront.errors import DataError
 from bitfront.metric import Metric
 from bitfront.quality.base import Quality
-from bitfront.quality.examples import check_labelled, hits, log_probabilities, mean, per_example
+from bitfront.quality.examples import check_labelled, flat_rows, hits, log_probabilities, mean, per_example
 
 
 def accuracy() -> Quality:
@@ -74,20 +74,15 @@ def _predictions_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor)
     check_labelled(outputs, targets)
     largest, predicted = outputs.max(dim=-1)
     predicted = predicted.double().masked_fill(largest.isnan(), math.nan)
-    return torch.cat([_rows(predicted), _rows(targets)], dim=1)
+    return torch.cat([flat_rows(predicted), flat_rows(targets)], dim=1)
 
 
 def _scores_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     """(examples, positions × classes + positions + 1): scores, labels, and the number of classes."""
     check_labelled(outputs, targets)
-    scores = _rows(log_probabilities(outputs).exp())
+    scores = flat_rows(log_probabilities(outputs).exp())
     classes = torch.full_like(scores[:, :1], outputs.shape[-1])
-    return torch.cat([scores, _rows(targets), classes], dim=1)
-
-
-def _rows(values: Tensor) -> Tensor:
-    """(examples, …) -> (examples, k) as float64."""
-    return values.double().reshape(len(values), -1)
+    return torch.cat([scores, flat_rows(targets), classes], dim=1)
 
 
 def _macro_f1(stack: Tensor) -> float:
@@ -108,22 +103,30 @@ def _macro_f1(stack: Tensor) -> float:
 
 
 def _macro_auroc(stack: Tensor) -> float:
-    from torchmetrics.functional.classification import binary_auroc
-
     if _unusable(stack):
         return math.nan
     classes = int(stack[0, -1])
     positions = (stack.shape[1] - 1) // (classes + 1)
     scores = stack[:, : positions * classes].reshape(-1, classes)
     labels = stack[:, positions * classes : -1].flatten()
-    # torchmetrics' own macro average counts a class without a curve as 0.
-    counts = torch.bincount(labels.long(), minlength=classes)
-    curves = ((counts > 0) & (counts < len(labels))).nonzero().flatten().tolist()
-    areas = [
-        float(binary_auroc(scores[:, index], (labels == index).long(), validate_args=False))
-        for index in curves
-    ]
+    curves = (_area(scores[:, index], labels == index) for index in range(classes))
+    areas = [area for area in curves if not math.isnan(area)]
     return math.fsum(areas) / len(areas) if areas else math.nan
+
+
+def _area(scores: Tensor, positive: Tensor) -> float:
+    """Area under one ROC curve: the fraction of (positive, negative) pairs in order, ties half; NaN if none.
+
+    From ranks (Hanley and McNeil 1982, Radiology 143:29–36), which is exact. torchmetrics integrates in
+    float32, differently for every number of threads, and counts a class without labels as 0.
+    """
+    positives = int(positive.sum())
+    pairs = positives * (len(scores) - positives)
+    if pairs == 0:
+        return math.nan
+    _, group, sizes = scores.unique(return_inverse=True, return_counts=True)
+    doubled_ranks = 2 * sizes.cumsum(0) - sizes + 1  # equal scores share the mean of their ranks
+    return (int(doubled_ranks[group][positive].sum()) - positives * (positives + 1)) / (2 * pairs)
 
 
 def _unusable(stack: Tensor) -> bool:

@@ -17,7 +17,7 @@ def check_classes(outputs: Tensor) -> None:
     """DataError unless the last axis of the outputs may hold classes."""
     if outputs.dim() < 2:
         raise DataError(
-            f"A classifier's outputs are (examples, …, classes), but these have the shape {tuple(outputs.shape)}."
+            f"A classifier's outputs are (examples, …, classes), but these have shape {tuple(outputs.shape)}."
         )
 
 
@@ -49,9 +49,30 @@ def hits(outputs: Tensor, classes: Tensor) -> Tensor:
     return (predicted == classes).double().masked_fill(largest.isnan(), math.nan)
 
 
+def flat_rows(values: Tensor) -> Tensor:
+    """(examples, …) -> (examples, k) as float64."""
+    return values.double().unsqueeze(-1).flatten(start_dim=1)
+
+
 def per_example(values: Tensor) -> Tensor:
     """(examples, …) -> (examples, 1) as float64: an example contributes its mean over positions."""
-    return values.double().reshape(len(values), -1).mean(dim=1, keepdim=True)
+    rows = flat_rows(values)
+    return row_sums(rows).unsqueeze(-1) / rows.shape[1]
+
+
+def row_sums(values: Tensor) -> Tensor:
+    """(…, k) -> (…), added up by halves.
+
+    The order of additions is the same for every batch, memory layout, device and number of threads, so an
+    outcome depends on nothing else; `Tensor.sum` does not promise that.
+    """
+    while (length := values.shape[-1]) > 1:
+        half = length // 2
+        folded = values[..., :half] + values[..., half : 2 * half]
+        if length % 2:
+            folded[..., 0] += values[..., -1]
+        values = folded
+    return values.sum(dim=-1)
 
 
 def column_means(stack: Tensor) -> list[float]:

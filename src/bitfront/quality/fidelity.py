@@ -17,6 +17,7 @@ from bitfront.quality.examples import (
     log_probabilities,
     mean,
     per_example,
+    row_sums,
 )
 
 
@@ -78,7 +79,7 @@ def _divergences(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     # 0 log 0 is 0: a class that the float model rules out (logit -inf) adds nothing.
     parts = parts.masked_fill(probabilities == 0, 0.0)
     # A divergence is never negative, but its rounded sum may be.
-    return per_example(parts.sum(dim=-1).clamp(min=0.0))
+    return per_example(row_sums(parts).clamp(min=0.0))
 
 
 def _powers(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:

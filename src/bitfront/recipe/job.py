@@ -57,6 +57,11 @@ class Job:
         """The float model with its weights."""
         return self._model(with_weights=True)
 
+    @cached_property
+    def untrained(self) -> nn.Module:
+        """The model as its factory makes it, without the weights' file."""
+        return self._model(with_weights=False)
+
     def _model(self, with_weights: bool) -> nn.Module:
         if self._given_model is not None:
             return self._given_model
@@ -104,7 +109,7 @@ class Job:
         """The graph alone; doesn't need the weights' file."""
         if "program" in self.__dict__:
             return self.program.graph
-        return self._trace(self._model(with_weights=False)).graph
+        return self._trace(self.untrained).graph
 
     @cached_property
     def space(self) -> Space:

@@ -144,14 +144,7 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     return best[1] if best else None
 
 
-def to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML, defaults filled in."""
-    return tomli_w.dumps(_without_none(recipe.model_dump(mode="json")))
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    if isinstance(value, (list, tuple)):
-        return [_without_none(item) for item in value]
-    return value
+def to_toml(recipe: Recipe, defaults: bool = True) -> str:
+    """The recipe as TOML; with or without the settings that were left to their defaults."""
+    document = recipe.model_dump(mode="json", exclude_none=True, exclude_defaults=not defaults)
+    return tomli_w.dumps(document)

@@ -66,7 +66,7 @@ def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
                 continue
             known = list(made) if isinstance(made, Mapping) else [n for n in vars(made) if n[0] != "_"]
             raise DataError(f"The data factory returns no '{name}' split ({suggest(name, map(str, known))}).")
-        found[name] = _counted(name, _examples(name, value), counts.get(name))
+        found[name] = _counted(name, as_examples(name, value), counts.get(name))
     return Splits(found["calibration"], found["search"], found.get("test"))
 
 
@@ -82,7 +82,8 @@ def _counted(name: str, examples: Examples, count: int | None) -> Examples:
     return examples
 
 
-def _examples(name: str, value: Any) -> Examples:
+def as_examples(name: str, value: Any) -> Examples:
+    """A split from what a factory gave for it; DataError where it has another form."""
     if isinstance(value, Examples):
         return value
     if isinstance(value, Dataset):

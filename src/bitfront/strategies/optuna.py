@@ -32,10 +32,10 @@ def tpe(problem: Problem) -> Strategy:
     J. Bergstra, R. Bardenet, Y. Bengio and B. Kégl, "Algorithms for hyper-parameter optimization", NeurIPS
     2011; Y. Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022. What the
     references scored counts as observed. Within a batch, candidates still under way are treated as bad
-    (constant liar), so that four at a time don't crowd together. All variables are drawn jointly (`multivariate`; Optuna does so
-    for one objective only): on synthetic spaces of 4 to 40 variables that gave the same hypervolume or up to
-    8% more, fewer repeats, and took a fifth of the time, since trials are ranked once a proposal, not once a
-    variable.
+    (constant liar), so that four at a time don't crowd together. All variables are drawn jointly
+    (`multivariate`, which Optuna has for one objective only): on synthetic spaces of 4 to 40 variables that
+    gave the same hypervolume or up to 8% more, with fewer repeats and in a fifth of the time, since past
+    trials are ranked once a proposal and not once a variable.
     """
     return Sampled(problem, TPESampler(seed=_seed(problem), multivariate=True), batch_size=4)
 
@@ -43,8 +43,8 @@ def tpe(problem: Problem) -> Strategy:
 def nsga2(problem: Problem) -> Strategy:
     """NSGA-II; the references are members of the first generation, `population` gives its size.
 
-    K. Deb, A. Pratap, S. Agarwal and T. Meyarivan, "A fast and elitist multiobjective genetic algorithm", IEEE
-    Trans. Evolutionary Computation 6(2), 2002.
+    K. Deb, A. Pratap, S. Agarwal and T. Meyarivan, "A fast and elitist multiobjective genetic algorithm",
+    IEEE Trans. Evolutionary Computation 6(2), 2002.
     """
     size = population(problem.trials)
     sampler = NSGAIISampler(seed=_seed(problem), population_size=size)
@@ -179,7 +179,7 @@ class _Finite:
 
 
 def _scale(limit: Limit) -> float:
-    """The size of a limit's bounds: samplers add violations up, and a byte is not as bad as a whole fraction."""
+    """The size of a limit's bounds: samplers add violations up, and a byte must not weigh like a fraction."""
     bounds = [abs(bound) for bound in (limit.low, limit.high) if bound and math.isfinite(bound)]
     return max(bounds, default=1.0)
 

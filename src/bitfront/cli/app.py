@@ -1,0 +1,91 @@
+"""The commands; each imports what it needs when it runs, so that --help answers at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="bitfront",
+    help="Decides how many bits every tensor of a neural network gets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(help="A recipe (TOML), native or MASE's.", show_default=False)]
+Changes = Annotated[list[str], typer.Option("--set", help="Override a setting: search.trials=50.", metavar="KEY=VALUE")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+
+
+@app.callback()
+def _main() -> None:
+    """Decides how many bits every tensor of a neural network gets."""
+
+
+@app.command()
+def init(
+    target: Annotated[str, typer.Argument(help="The model: package.module:callable or path/file.py:callable.")],
+    data: Annotated[str, typer.Option(help="The data, likewise.")] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("recipe.toml"),
+    json: Json = False,
+) -> None:
+    """Write a commented recipe for a model."""
+    from bitfront.cli.preparing import write_recipe
+
+    write_recipe(target, data, out, json)
+
+
+@app.command()
+def inspect(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Quiet = False) -> None:
+    """Layers, sites, counts and the size of the space; nothing is searched."""
+    from bitfront.cli.preparing import inspect_recipe
+
+    inspect_recipe(recipe, tuple(set_), json, quiet)
+
+
+@app.command()
+def train(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Quiet = False) -> None:
+    """Fit the float model and save its weights where the recipe expects them."""
+    from bitfront.cli.preparing import train_recipe
+
+    train_recipe(recipe, tuple(set_), json, quiet)
+
+
+@app.command()
+def search(
+    recipe: RecipeFile,
+    set_: Changes = [],
+    run: Annotated[Path | None, typer.Option(help="Where the run lies; runs/NAME if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(help="How many processes evaluate.", min=1)] = None,
+    warm_start: Annotated[Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search, with progress; run again on the same directory, it goes on where it was."""
+    from bitfront.cli.searching import search_recipe
+
+    changes = (*set_, *([f"search.workers={workers}"] if workers else []))
+    search_recipe(recipe, changes, run, warm_start, json, quiet)
+
+
+@app.command()
+def formats(
+    name: Annotated[str, typer.Argument(help="One format.")] = "", json: Json = False
+) -> None:
+    """What number formats exist."""
+    from bitfront.cli.listing import list_formats
+
+    list_formats(name, json)
+
+
+@app.command()
+def convert(recipe: Annotated[Path, typer.Argument(help="A MASE recipe.")], json: Json = False) -> None:
+    """Print a MASE recipe as a native one."""
+    from bitfront.cli.listing import convert_recipe
+
+    convert_recipe(recipe, json)

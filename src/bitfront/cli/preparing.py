@@ -1,0 +1,110 @@
+"""`bitfront init`, `inspect` and `train`: everything before the search."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from bitfront.cli import console
+from bitfront.cli.starter import starter_recipe
+from bitfront.errors import DataError, InputError, RecipeError
+from bitfront.files import write_whole
+from bitfront.recipe import Job, read
+from bitfront.report.inspection import inspection
+from bitfront.report.numbers import duration
+from bitfront.report.tables import layer_table
+from bitfront.runtime.data import as_examples
+from bitfront.train import Epoch, Settings, fit, save_weights
+
+
+def write_recipe(target: str, data: str, out: Path, json: bool) -> None:
+    """A commented recipe; an existing file is never overwritten."""
+    if out.exists():
+        raise InputError(f"'{out}' exists already and is not overwritten; choose another name with --out.")
+    write_whole(out, starter_recipe(target, data, out.parent))
+    if json:
+        console.document({"recipe": str(out)})
+    else:
+        console.say(f"Wrote {out}. Next: bitfront inspect {out}")
+
+
+def inspect_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool) -> None:
+    """What the recipe means for the model."""
+    console.one_thread()
+    recipe, notes = read(path, changes)
+    job = Job(recipe, path.parent)
+    if not quiet:
+        named = [table.factory for table in (recipe.model, recipe.data) if table and table.factory]
+        console.say(f"Importing {', '.join(named)}, as the recipe says.")
+        for text in notes:
+            console.note(text)
+    warnings = job.check()
+    document = inspection(job.graph, job.space)
+    document["predicted_seconds"] = predicted_seconds(job)
+    if not quiet:
+        for text in warnings:
+            console.note(text)
+    if json:
+        console.document(document)
+        return
+    out = Console(highlight=False)
+    totals, space = document["totals"], document["space"]
+    out.print(f"{document['model']} at batch size {document['batch_size']}", markup=False, soft_wrap=True)
+    out.print(layer_table(document))
+    out.print(
+        f"{totals['parameters']:,} parameters, {totals['macs']:,} MACs, {totals['flops']:,} FLOPs a batch.\n"
+        f"Space: {space['sites']} sites, {space['size']:,} points. {recipe.search.strategy} with "
+        f"{recipe.search.trials} trials: about {duration(document['predicted_seconds'])} "
+        "(from one float forward of one batch).",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def predicted_seconds(job: Job) -> float:
+    """Seconds a search would take if every candidate cost a float forward, from timing one batch."""
+    examples = job.splits.search
+    batch = tuple(tensor[: job.batch_size] for tensor in examples.inputs)
+    module = job.program.exported.module(check_guards=False) if "program" in job.__dict__ else job.untrained
+    with torch.inference_mode():
+        module(*batch)
+        started = time.perf_counter()
+        module(*batch)
+        forward = time.perf_counter() - started
+    candidates = min(job.recipe.search.trials, job.space.size) + 1 + len(job.space.uniform())
+    return forward * -(-len(examples) // job.batch_size) * candidates
+
+
+def train_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool) -> None:
+    """Fit the float model on the data's train split."""
+    console.one_thread()
+    recipe, _ = read(path, changes)
+    if recipe.model is None or recipe.model.weights is None:
+        raise RecipeError("`weights` under [model] must say where the trained weights go.", ("model",))
+    job = Job(recipe, path.parent)
+    made = job.made_data
+    train = made.get("train") if isinstance(made, dict) else getattr(made, "train", None)
+    if train is None:
+        raise DataError("The data factory returns no 'train' split, so there is nothing to train on.")
+    torch.manual_seed(recipe.train.seed)
+    model = job.untrained
+    target = path.parent / recipe.model.weights
+    started = time.perf_counter()
+
+    def watch(epoch: Epoch) -> None:
+        if not quiet:
+            console.say(f"epoch {epoch.number}/{recipe.train.epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2%}")
+
+    settings = Settings(
+        recipe.train.epochs, recipe.train.learning_rate, recipe.train.batch_size, recipe.train.seed
+    )
+    last = fit(model, as_examples("train", train), job.splits.search, settings, watch)
+    save_weights(model, target)
+    seconds = time.perf_counter() - started
+    if json:
+        console.document({"weights": str(target), "accuracy": last.accuracy, "loss": last.loss, "seconds": seconds})
+    else:
+        console.say(f"Wrote {target}: accuracy {last.accuracy:.2%} on the search split after {duration(seconds)}.")

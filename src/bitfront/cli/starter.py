@@ -1,0 +1,78 @@
+"""The recipe that `bitfront init` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bitfront.recipe.schema import DataTable, ModelTable
+from bitfront.recipe.sources import load_data, load_model, resolve_callable
+
+_TEMPLATE = """\
+# A bitfront recipe. `bitfront inspect` shows what it means, `bitfront search` runs it.
+
+[model]
+factory = "{target}"
+# weights = "weights.safetensors"      # .safetensors, or .pt/.pth (read with weights_only)
+
+[data]
+factory = "{data}"{data_comment}
+batch_size = 256
+# calibration = 512                    # examples that set input scales; all of the split if not given
+# search = 4096                        # examples that candidates are judged on
+# calibration_method = "minmax"        # minmax, percentile:99.9, mse
+
+# Which formats the sites of a layer may take. The first rule that matches a layer wins.
+# match: "type:linear", "name:fc*", "regex:block\\\\..*" or "type:*"
+{layers}
+{rules}
+# What is optimised (goal), limited (min, max) or only shown (report = true).
+[metrics]
+accuracy = {{ goal = "max" }}
+size = {{ goal = "min" }}                # max = "64 KiB" would make it a hard limit too
+
+[search]
+strategy = "tpe"                       # brute-force, random, qmc, tpe, nsga2, nsga3
+trials = 100
+# timeout = "20 min"
+seed = 0
+"""
+
+_RULE = """\
+[[space]]
+match = "type:{op}"
+weight = ["int8c", "int6c", "int4c", "int3c"]
+input = ["uint8", "uint4"]
+# keep = true                          # fp32 is a choice too
+"""
+
+
+def starter_recipe(target: str, data: str, directory: Path) -> str:
+    """The text of a recipe for a model; with data, its layers are found and listed.
+
+    Raises:
+        RecipeError: the model or the data can't be had.
+        ModelError: the model can't be captured.
+    """
+    ops, layers = ["linear", "conv2d"], ""
+    if data:
+        ops, layers = _layers(target, data, directory)
+    else:
+        resolve_callable(target, directory, ("model", "factory"))
+    return _TEMPLATE.format(
+        target=target,
+        data=data or "path/to/data.py:splits",
+        data_comment="" if data else "   # returns a dict: calibration, search, test, each (inputs, labels)",
+        layers=layers,
+        rules="\n".join(_RULE.format(op=op) for op in ops),
+    )
+
+
+def _layers(target: str, data: str, directory: Path) -> tuple[list[str], str]:
+    from bitfront.graph.capture import trace
+
+    model = load_model(ModelTable(factory=target), directory)
+    splits, _ = load_data(DataTable(factory=data), directory)
+    graph = trace(model, tuple(tensor[:8] for tensor in splits.calibration.inputs)).graph
+    found = [o for o in graph.operations if "weight" in o.sites and o.fan_in]
+    lines = [f"#   {o.name} ({o.op}): {', '.join(o.sites)}" for o in graph.operations if o.sites]
+    return list(dict.fromkeys(o.op for o in found)), "# Sites of this model:\n" + "\n".join(lines) + "\n"

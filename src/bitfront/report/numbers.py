@@ -1,0 +1,78 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from bitfront.metric import Metric
+
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_DECIMAL = ("", "k", "M", "G", "T", "P")
+
+
+def human(value: float, unit: str) -> str:
+    """A value with its unit.
+
+    >>> human(65536, "bytes"), human(0.9871, "fraction"), human(1234567, "")
+    ('64.0 KiB', '98.71%', '1.23 M')
+    """
+    if not math.isfinite(value):
+        return f"{value}"
+    if unit == "bytes":
+        return _scaled(value, 1024, _BINARY, "{:.0f} {}", "{:.1f} {}")
+    if unit == "fraction":
+        return f"{value:.2%}"
+    if unit == "s":
+        return duration(value)
+    if float(value).is_integer() and abs(value) >= 10:
+        return _scaled(value, 1000, _DECIMAL, "{:.0f}", "{:.3g} {}")
+    return f"{value:.4g}" + (f" {unit}" if unit in ("dB", "ms") else "")
+
+
+def _scaled(value: float, base: int, names: tuple[str, ...], small: str, large: str) -> str:
+    power = 0
+    while abs(value) >= base and power < len(names) - 1:
+        value /= base
+        power += 1
+    return (large if power else small).format(value, names[power])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "0.8 s", "3 min 20 s", "2 h 05 min".
+
+    >>> duration(0.84), duration(200), duration(7500)
+    ('0.8 s', '3 min 20 s', '2 h 05 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1e3:.1f} ms"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
+
+
+def compared(value: float, baseline: float, metric: Metric) -> str:
+    """What a value is beside the float model's: a share where it shrinks, a difference for qualities.
+
+    >>> compared(250, 1000, Metric("size", "bytes", "min")), compared(0.97, 0.98, Metric("accuracy", "fraction", "max"))
+    ('1/4.0', '-1.0 pt')
+    """
+    if not (math.isfinite(value) and math.isfinite(baseline)):
+        return ""
+    if metric.unit == "fraction":
+        return f"{(value - baseline) * 100:+.1f} pt"
+    if baseline > 0 and value > 0 and metric.goal == "min" and metric.unit != "nats":
+        ratio = baseline / value
+        return f"1/{ratio:.3g}" if ratio >= 9.95 else f"1/{ratio:.1f}" if ratio > 1 else f"×{1 / ratio:.1f}"
+    return f"{value - baseline:+.2g}"
+
+
+def compared_in_words(value: float, baseline: float, metric: Metric) -> str:
+    """The same for a sentence.
+
+    >>> compared_in_words(250, 1000, Metric("size", "bytes", "min"))
+    '4.0× less than float'
+    """
+    short = compared(value, baseline, metric)
+    if short.startswith("1/"):
+        return f"{short[2:]}× less than float"
+    return f"{short} against float"

@@ -1,0 +1,111 @@
+"""Tables for the terminal, from plain JSON documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from bitfront.metric import Metric
+from bitfront.report.numbers import compared, compared_in_words, human
+
+
+ROWS = 20  # of the front on a terminal; front.json has all
+
+
+def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table:
+    """The front under the float model and the uniform assignments; the knee has a star.
+
+    `document` is what `search --json` prints. Fits 80 columns with two objectives.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("trial", no_wrap=True)
+    for metric in metrics:
+        table.add_column(metric.name, justify="right", no_wrap=True)
+        table.add_column("of float" if metric.unit != "nats" else "", style="dim", justify="right", no_wrap=True)
+    tested = [metric for metric in metrics if metric.name in document["baseline_test"]][:1]
+    for metric in tested:
+        table.add_column(f"test {metric.name} [95%]", justify="right", no_wrap=True)
+    baseline = document["baseline"]
+    table.add_row("float", *_cells(baseline, baseline, metrics), *_tests(document["baseline_test"], tested))
+    for name, found in document["uniform"].items():
+        # A uniform assignment that could not be measured has no metrics.
+        cells = _cells(found["metrics"], baseline, metrics) if found["metrics"] else ["failed"]
+        table.add_row(f"all {name}", *cells, style="dim")
+    table.add_section()
+    for member in shown_members(document):
+        star = " ★" if member["trial"] == document["knee"] else ""
+        cells = _cells(member["metrics"], baseline, metrics)
+        table.add_row(f"{member['trial']}{star}", *cells, *_tests(member["test"], tested))
+    return table
+
+
+def shown_members(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The front, thinned evenly to `ROWS`; both ends and the knee always stay."""
+    front = document["front"]
+    if len(front) <= ROWS:
+        return front
+    places = {round(i * (len(front) - 1) / (ROWS - 1)) for i in range(ROWS)}
+    return [m for i, m in enumerate(front) if i in places or m["trial"] == document["knee"]]
+
+
+def _cells(values: Mapping[str, Any], baseline: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+    cells: list[str] = []
+    for metric in metrics:
+        value = float(values[metric.name])
+        same = values is baseline
+        cells += [human(value, metric.unit), "" if same else compared(value, float(baseline[metric.name]), metric)]
+    return cells
+
+
+def _tests(values: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+    cells: list[str] = []
+    for metric in metrics:
+        if metric.name not in values:
+            cells.append("")
+            continue
+        value, low, high = (float(values[metric.name][part]) for part in ("value", "low", "high"))
+        if metric.unit == "fraction":
+            cells.append(f"{value:.1%} [{low * 100:.1f}, {high * 100:.1f}]")
+        else:
+            cells.append(f"{value:.3g} [{low:.3g}, {high:.3g}]")
+    return cells
+
+
+def headline(document: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
+    """One sentence: what the knee of the front gives beside the float model."""
+    count = document["trials"] - 1  # the float model is no candidate
+    front = document["front"]
+    if not front:
+        return f"None of {count} candidates keeps the limits."
+    knee = next(member for member in front if member["trial"] == document["knee"])
+    parts = []
+    for metric in metrics:
+        value, baseline = float(knee["metrics"][metric.name]), float(document["baseline"][metric.name])
+        parts.append(f"{metric.name} {human(value, metric.unit)} ({compared_in_words(value, baseline, metric)})")
+    return f"Front of {len(front)} from {count} candidates. At its knee, trial {knee['trial']}: {', '.join(parts)}."
+
+
+def layer_table(document: Mapping[str, Any]) -> Table:
+    """The layers of an `inspect --json` document; operations that only move data are left out."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("layer", "op"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "MACs", "FLOPs"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("formats", overflow="fold")
+    for layer in document["layers"]:
+        if layer["status"] == "fixed" and not layer["flops"] and not layer["parameters"]:
+            continue
+        choices = "; ".join(f"{role}: {' '.join(names)}" for role, names in layer["sites"].items() if names)
+        why = {"unknown": "unknown: not counted", "fixed": "stays in float", "searchable": "no rule: stays in float"}
+        table.add_row(
+            layer["name"],
+            layer["op"],
+            *(human(layer[key], "") for key in ("parameters", "macs", "flops")),
+            choices or why[layer["status"]],
+            style="" if choices else "dim",
+        )
+    return table

@@ -1,0 +1,127 @@
+"""What holds for every quality metric."""
+
+import math
+import pickle
+
+import pytest
+import torch
+
+from bitfront import plugins
+
+NAMES = ("accuracy", "top5", "f1", "auroc", "loss", "agreement", "kl", "sqnr")
+UNITS = {"loss": "nats", "kl": "nats", "sqnr": "dB"}
+
+
+@pytest.fixture(params=NAMES)
+def quality(request):
+    return plugins.load("quality", request.param)()
+
+
+def _examples(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    reference = torch.randn(*shape, generator=generator)
+    outputs = reference + 0.5 * torch.randn(*shape, generator=generator)
+    return outputs, torch.randint(shape[-1], shape[:-1], generator=generator), reference
+
+
+def test_name_unit_and_goal(quality):
+    name = quality.metric.name
+    assert name in NAMES
+    assert quality.metric.unit == UNITS.get(name, "fraction")
+    assert quality.metric.goal == ("min" if name in ("loss", "kl") else "max")
+
+
+def test_reads_only_what_it_says(quality):
+    outputs, targets, reference = _examples(30, 6)
+    whole = quality.statistics(outputs, targets, reference)
+    nothing = torch.empty(0)
+    lean = quality.statistics(
+        outputs,
+        targets if quality.needs_labels else nothing,
+        reference if quality.needs_reference else nothing,
+    )
+    assert torch.equal(whole, lean)
+    assert quality.needs_labels != quality.needs_reference
+
+
+@pytest.mark.parametrize("shape", [(97, 6), (97, 3, 6)])
+@pytest.mark.parametrize("size", [1, 8, 50])
+def test_batching_changes_nothing(quality, shape, size):
+    outputs, targets, reference = _examples(*shape)
+    whole = quality.statistics(outputs, targets, reference)
+    batches = zip(outputs.split(size), targets.split(size), reference.split(size), strict=True)
+    parts = torch.cat([quality.statistics(*batch) for batch in batches])
+    assert whole.dtype == torch.float64
+    assert whole.dim() == 2
+    assert torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize("shape", [(97, 7), (41, 3, 7)])
+def test_memory_layout_changes_nothing(quality, shape):
+    outputs, targets, reference = _examples(*shape)
+    whole = quality.statistics(outputs, targets, reference)
+    feature_major = outputs.movedim(-1, 0).contiguous().movedim(0, -1)
+    slice_of_wide = torch.cat([reference, outputs], dim=-1)[..., shape[-1] :]
+    for turned in (feature_major, slice_of_wide):
+        assert not turned.is_contiguous()
+        assert torch.equal(quality.statistics(turned, targets, reference), whole)
+
+
+def test_number_of_threads_changes_no_statistics(quality):
+    outputs, targets, reference = _examples(1, 50_000, 5)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = quality.statistics(outputs, targets, reference)
+        torch.set_num_threads(2)
+        assert torch.equal(quality.statistics(outputs, targets, reference), alone)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_value_is_of_examples_in_any_order_and_repeats(quality):
+    rows = quality.statistics(*_examples(60, 6))
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    assert quality.value(rows[order]) == pytest.approx(quality.value(rows), rel=1e-12)
+    assert quality.value(torch.cat([rows, rows])) == pytest.approx(quality.value(rows), rel=1e-6)
+
+
+def test_value_of_the_mean_row_where_promised(quality):
+    rows = quality.statistics(*_examples(60, 3, 6))
+    assert quality.of_means == (quality.metric.name not in ("f1", "auroc"))
+    if quality.of_means:
+        assert quality.value(rows.mean(dim=0, keepdim=True)) == pytest.approx(quality.value(rows), rel=1e-12)
+
+
+def test_value_does_not_depend_on_threads(quality):
+    rows = quality.statistics(*_examples(100_000, 5))
+    threads = torch.get_num_threads()
+    try:
+        values = set()
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            values.add(quality.value(rows))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(values) == 1
+
+
+def test_nothing_stays_from_one_candidate_to_the_next(quality):
+    outputs, targets, reference = _examples(50, 6)
+    alone = quality.value(quality.statistics(outputs, targets, reference))
+    quality.value(quality.statistics(torch.full_like(outputs, math.nan), targets, reference))
+    quality.value(quality.statistics(-outputs, targets, reference))
+    assert quality.value(quality.statistics(outputs, targets, reference)) == alone
+
+
+def test_travels_to_other_processes(quality):
+    rows = quality.statistics(*_examples(20, 6))
+    assert pickle.loads(pickle.dumps(quality)).value(rows) == quality.value(rows)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(quality, dtype):
+    outputs, targets, reference = _examples(40, 6)
+    outputs, reference = outputs.to(dtype), reference.to(dtype)
+    same = quality.value(quality.statistics(outputs.double(), targets, reference.double()))
+    assert quality.value(quality.statistics(outputs, targets, reference)) == same
