@@ -1,0 +1,117 @@
+"""The front as a picture: one SVG without scripts, readable on light and dark backgrounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+from bitfront.metric import Metric
+from bitfront.report.numbers import human
+
+WIDTH, HEIGHT = 720, 420
+LEFT, RIGHT, TOP, BOTTOM = 78, 16, 40, 52
+# Okabe and Ito's colours, which colour-blind people tell apart: https://jfly.uni-koeln.de/color/
+FRONT, UNIFORM, FLOAT, FAINT = "#0072B2", "#D55E00", "#009E73", "#999999"
+
+Point = tuple[float, float]
+
+
+def front_svg(
+    document: Mapping[str, Any], trials: Sequence[Mapping[str, float]], x: Metric, y: Metric, title: str
+) -> str:
+    """Every candidate as a faint dot, the front as a staircase, float and uniform assignments marked.
+
+    `document` is what `search --json` prints, `trials` the metrics of every candidate. The cost `x` is on a
+    logarithmic axis.
+    """
+
+    def pick(values: Mapping[str, Any]) -> Point:
+        return float(values[x.name]), float(values[y.name])
+
+    dots = [pick(values) for values in trials]
+    front = sorted(pick(member["metrics"]) for member in document["front"])
+    uniform = {f"all {n}": pick(u["metrics"]) for n, u in document["uniform"].items() if u["metrics"]}
+    marks = {"float": pick(document["baseline"]), **uniform}
+    everything = [*dots, *front, *marks.values()]
+    to_x, ticks_x = _axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic=True)
+    to_y, ticks_y = _axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, logarithmic=False)
+    parts = [_text(LEFT, 22, title, size=15, weight="bold")]
+    parts += [_tick_x(to_x(value), human(value, x.unit)) for value in ticks_x]
+    parts += [_tick_y(to_y(value), human(value, y.unit)) for value in ticks_y]
+    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, f"{x.name} (logarithmic)", anchor="middle")]
+    parts.append(_text(14, TOP - 6, y.name))
+    parts += [_dot(to_x(px), to_y(py), 2.5, FAINT, 0.45) for px, py in dots]
+    parts.append(_stairs([(to_x(px), to_y(py)) for px, py in front]))
+    parts += [_dot(to_x(px), to_y(py), 4, FRONT, 1) for px, py in front]
+    for number, (name, (px, py)) in enumerate(marks.items()):
+        colour = FLOAT if name == "float" else UNIFORM
+        at_x, at_y = to_x(px), to_y(py)
+        end = at_x > WIDTH - RIGHT - 70
+        parts.append(_diamond(at_x, at_y, colour))
+        parts.append(_text(at_x + (-9 if end else 9), at_y + (18 if number % 2 else 4), name, fill=colour, anchor="end" if end else "start"))
+    style = "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">{style}{"".join(parts)}</svg>\n'
+    )
+
+
+def _axis(
+    values: Sequence[float], start: float, end: float, logarithmic: bool
+) -> tuple[Callable[[float], float], list[float]]:
+    """A map from values to pixels, and about five round values for ticks."""
+    finite = [value for value in values if math.isfinite(value)]
+    logarithmic = logarithmic and min(finite) > 0
+    low, high = (math.log2(min(finite)), math.log2(max(finite))) if logarithmic else (min(finite), max(finite))
+    margin = 0.05 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+
+    def place(value: float) -> float:
+        position = math.log2(value) if logarithmic else value
+        return start + (end - start) * (position - low) / (high - low)
+
+    step = _round_step((high - low) / 5)
+    steps = range(math.ceil(low / step), math.floor(high / step) + 1)
+    ticks = [number * step for number in steps]
+    return place, [2.0**tick for tick in ticks] if logarithmic else ticks
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
+
+
+def _text(
+    x: float, y: float, text: str, size: int = 12, fill: str = "", anchor: str = "start", weight: str = "normal"
+) -> str:
+    style = f' style="fill:{fill}"' if fill else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}"{style}>'
+        f"{escape(text)}</text>"
+    )
+
+
+def _tick_x(x: float, label: str) -> str:
+    line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+    return line + _text(x, HEIGHT - BOTTOM + 18, label, anchor="middle")
+
+
+def _tick_y(y: float, label: str) -> str:
+    line = f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return line + _text(LEFT - 8, y + 4, label, anchor="end")
+
+
+def _dot(x: float, y: float, radius: float, fill: str, opacity: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" fill-opacity="{opacity}"/>'
+
+
+def _diamond(x: float, y: float, fill: str) -> str:
+    return f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{fill}"/>'
+
+
+def _stairs(points: Sequence[Point]) -> str:
+    """Between two members of the front nothing better is known than the cheaper one."""
+    path = "".join(f"{'M' if i == 0 else 'H'}{x:.1f}{' ' if i == 0 else 'V'}{y:.1f}" for i, (x, y) in enumerate(points))
+    return f'<path d="{path}" fill="none" stroke="{FRONT}" stroke-width="1.5"/>' if points else ""
