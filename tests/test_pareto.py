@@ -23,6 +23,7 @@ def point_sets(
 GRID = st.integers(0, 5).map(float)  # coarse, so that ties and duplicates are common
 REAL = st.floats(-100, 100)
 ANY = st.floats(allow_nan=False)
+EXTREMES = st.sampled_from([-math.inf, -1.0, 0.0, 1.0, math.inf])
 
 
 def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
@@ -58,12 +59,13 @@ class TestFront:
             ([(1, 1, 2), (1, 2, 1), (1, 2, 2)], [0, 1]),
             ([(math.inf, 0), (0, math.inf), (math.inf, math.inf)], [1, 0]),
             ([(0.0, 1), (-0.0, 1)], [0]),
+            ([(0, 1, math.inf), (1, 0, math.inf)], [0, 1]),
         ],
     )
     def test_by_hand(self, points: list[tuple[float, ...]], expected: list[int]) -> None:
         assert front(points) == expected
 
-    @given(point_sets(GRID) | point_sets(REAL) | point_sets(ANY))
+    @given(point_sets(GRID, most=40) | point_sets(REAL) | point_sets(ANY | EXTREMES))
     def test_is_its_definition(self, points: list[tuple[float, ...]]) -> None:
         assert front(points) == defined_front(points)
 
@@ -98,6 +100,7 @@ class TestHypervolume:
             ([(0, 0, 0, 0)], (2, 2, 2, 2), 16),
             ([(-math.inf, 0)], (1, 1), math.inf),
             ([(-math.inf, 2)], (1, 1), 0),
+            ([(-math.inf, 1)], (1, 1), 0),
             ([(math.inf, 0), (0, 0)], (1, 1), 1),
         ],
     )
@@ -135,6 +138,7 @@ class TestKnee:
         ("points", "expected"),
         [
             ([(5, 5)], 0),
+            ([(7,), (5,)], 1),
             ([(2, 1), (1, 2)], 1),  # both are extremes: the first by the first objective
             ([(0, 10), (1, 2), (10, 0)], 1),
             ([(0, 10), (9, 9), (10, 0)], 0),  # the middle one is on the worse side of the line

@@ -7,7 +7,7 @@ numbers like others (a perplexity may overflow); NaN is not.
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,11 +19,11 @@ Points = NDArray[np.float64]  # (points, objectives)
 def front(vectors: Sequence[Sequence[float]]) -> list[int]:
     """Indices of the non-dominated points, sorted by the first objective (ties: by the second, and so on).
 
-    Of exact duplicates only the first counts. The invariant that all of it rests on: in lexicographic order a
-    point can only be dominated by one that stands before it. In two dimensions a running minimum then decides,
-    in three a staircase, both O(n log n): H. Kung, F. Luccio and F. Preparata, "On finding the maxima of a set
-    of vectors", JACM 22(4), 1975. In more, each point that is still standing strikes out those that it
-    dominates, O(n × front).
+    Of exact duplicates only the first counts. The invariant that all of it rests on: in lexicographic order
+    a point can only be dominated by one that stands before it. In two dimensions a running minimum then
+    decides, in three a staircase, both O(n log n): H. Kung, F. Luccio and F. Preparata, "On finding the
+    maxima of a set of vectors", JACM 22(4), 1975. In more, each point that is still standing strikes out
+    those that it dominates, O(n × front).
 
     >>> front([(3, 1), (1, 2), (2, 2), (1, 2)])
     [1, 0]
@@ -123,21 +123,20 @@ def _standing(ranked: Points) -> list[int]:
 def _above_no_stair(ranked: Points) -> list[int]:
     """The same in three dimensions.
 
-    The stairs are the front of the last two objectives over the points so far: `across` rises, `down` falls. A
-    point is dominated where the last stair that isn't beyond it across isn't beyond it down either.
+    The stairs are the front of the last two objectives over the points so far: `across` rises, `down` falls.
+    A point is dominated where the last stair that isn't beyond it across isn't beyond it down either.
     """
     kept: list[int] = []
-    across, down = [-math.inf], [math.inf]
+    across: list[float] = []
+    down: list[float] = []
     for position, (_, second, third) in enumerate(ranked.tolist()):
-        start = bisect_right(across, second)
-        if position and down[start - 1] <= third:
+        end = bisect_right(across, second)
+        if end and down[end - 1] <= third:
             continue
         kept.append(position)
-        end = start
         while end < len(down) and down[end] >= third:
             end += 1
-        if across[start - 1] == second:
-            start -= 1
+        start = bisect_left(across, second)  # the new stair takes the place of those that it covers
         across[start:end], down[start:end] = [second], [third]
     return kept
 

@@ -58,6 +58,23 @@ def test_shared_tensor_counts_once(jsc_tiny):
     assert size()(graph, Assignment.of({f"{LINEAR}:weight": "int8"})) == NORM + 84 + 20
 
 
+def test_channels_and_groups_run_along_the_axes_of_the_site(jsc_tiny):
+    # A transposed weight: 16 output channels on the second axis, sums of 5 along the first.
+    turned = tuple(
+        replace(site, channel=1, reduction=(0,)) if site.name == f"{LINEAR}:weight" else site
+        for site in jsc_tiny.sites
+    )
+    graph = replace(jsc_tiny, sites=turned)
+    assert size()(graph, Assignment.of({f"{LINEAR}:weight": "int8c"})) == NORM + 80 + 16 * 4 + 20
+    assert size()(graph, Assignment.of({f"{LINEAR}:weight": "int8g4"})) == NORM + 16 * 2 * (4 + 2) + 20
+
+
+def test_value_named_like_a_parameter_is_not_stored(jsc_tiny):
+    namesake = replace(jsc_tiny.site[f"{LINEAR}:input"], layer="other", tensor=f"{LINEAR}.weight")
+    graph = replace(jsc_tiny, sites=(*jsc_tiny.sites, namesake))
+    assert size()(graph, Assignment.of({"other:input": "int2"})) == NORM + 340
+
+
 def test_everything_listed_counts_in_its_own_bits(jsc_tiny):
     more = (
         Parameter("counter", "num_batches_tracked", (), bits=64, trained=False),

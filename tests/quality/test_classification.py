@@ -76,6 +76,23 @@ def test_auroc_by_hand():
     assert _measure(auroc(), outputs, torch.tensor([0, 0, 1, 1])) == pytest.approx(0.75)
 
 
+def test_auroc_with_many_equal_scores():
+    outputs, targets = _examples(classes=3)
+    outputs = outputs.round()
+    probabilities = outputs.double().softmax(-1).round(decimals=12)
+    expected = multiclass_auroc(probabilities, targets, 3, average="macro")
+    assert _measure(auroc(), outputs, targets) == pytest.approx(float(expected), abs=1e-6)
+    assert _measure(auroc(), torch.zeros(500, 3), targets) == 0.5
+
+
+def test_auroc_does_not_depend_on_the_order_of_classes():
+    # A softmax adds up in the order of classes, so equal scores come out unequal in the last bit.
+    outputs, targets = _examples(classes=3)
+    outputs, order = outputs.round(), torch.tensor([2, 0, 1])
+    turned = _measure(auroc(), outputs[:, order], order.argsort()[targets])
+    assert turned == pytest.approx(_measure(auroc(), outputs, targets), rel=1e-14)
+
+
 def test_auroc_leaves_out_classes_without_labels():
     outputs, targets = _examples(classes=4)
     kept = targets < 3

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from logging.handlers import BufferingHandler
 from statistics import median
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from bitfront.metric import Failure, Limit, Measurement, Outcome
-from bitfront.pareto import hypervolume
+from bitfront.pareto import front, hypervolume
 from bitfront.space import FLOAT, Assignment
 from bitfront.strategies.base import Problem, Strategy, StrategyFactory
 from bitfront.strategies.optuna import nsga2, nsga3, tpe
@@ -35,14 +36,16 @@ def trials_of(problem: Problem, assignments: Sequence[Assignment], start: int = 
 
 @ALL
 def test_silent_and_leaves_logging_as_it_was(
-    factory: StrategyFactory, capfd: pytest.CaptureFixture[str]
+    factory: StrategyFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = logging.getLogger("optuna")
-    level, handlers = logger.level, list(logger.handlers)
+    kept = BufferingHandler(capacity=1000)
+    monkeypatch.setattr(logger, "handlers", [kept])
+    monkeypatch.setattr(logger, "level", logging.INFO)
     problem = problem_of(space_of(4, 4))
     drive(factory(problem), problem)
-    assert capfd.readouterr() == ("", "")
-    assert (logger.level, logger.handlers) == (level, handlers)
+    assert kept.buffer == []
+    assert logger.level == logging.INFO
 
 
 @ALL
@@ -118,6 +121,21 @@ def test_the_first_generation_holds_the_references(factory: StrategyFactory) -> 
     strategy.tell(trials_of(problem, [FLOAT, *uniform]))
     assert strategy.batch_size == 10
     assert strategy.ask(strategy.batch_size)[:3] == uniform
+
+
+@pytest.mark.parametrize("factory", [nsga2, nsga3])
+@pytest.mark.parametrize("high", [50.0, -1.0])
+def test_the_first_generation_holds_the_best_of_an_older_run(factory: StrategyFactory, high: float) -> None:
+    """However many there are, no more than a batch is proposed again; limits count where any are kept."""
+    problem = problem_of(space_of(*[5] * 12), limits=(Limit(SIZE, high=high),), trials=50)
+    older = trials_of(problem, random(problem).ask(1000))
+    eligible = [trial for trial in older if problem.objectives.feasible(trial.values)] or older
+    best = [eligible[index] for index in front([problem.objectives.vector(t.values) for t in eligible])]
+    strategy = factory(problem)
+    strategy.tell(older)
+    again = [a for a in strategy.ask(40) if a in {trial.assignment for trial in older}]
+    assert 4 <= len(again) <= strategy.batch_size < len(best)
+    assert set(again) <= {trial.assignment for trial in best}
 
 
 def test_tpe_proposals_of_a_batch_keep_apart() -> None:

@@ -80,7 +80,8 @@ def _predictions_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor)
 def _scores_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     """(examples, positions × classes + positions + 1): scores, labels, and the number of classes."""
     check_labelled(outputs, targets)
-    scores = flat_rows(log_probabilities(outputs).exp())
+    # Few-bit candidates give many equal scores; rounding errors of the softmax must not put them in an order.
+    scores = flat_rows(log_probabilities(outputs).exp().round(decimals=12))
     classes = torch.full_like(scores[:, :1], outputs.shape[-1])
     return torch.cat([scores, flat_rows(targets), classes], dim=1)
 

@@ -21,6 +21,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from bitfront.metric import Limit
+from bitfront.pareto import front
 from bitfront.space import Assignment
 from bitfront.strategies.base import Problem, Strategy
 from bitfront.trial import Trial
@@ -41,14 +42,14 @@ def tpe(problem: Problem) -> Strategy:
 
 
 def nsga2(problem: Problem) -> Strategy:
-    """NSGA-II; the references are members of the first generation, `population` gives its size.
+    """NSGA-II; the best references are members of the first generation, `population` gives its size.
 
     K. Deb, A. Pratap, S. Agarwal and T. Meyarivan, "A fast and elitist multiobjective genetic algorithm",
     IEEE Trans. Evolutionary Computation 6(2), 2002.
     """
     size = population(problem.trials)
     sampler = NSGAIISampler(seed=_seed(problem), population_size=size)
-    return Sampled(problem, sampler, batch_size=size, references_compete=True)
+    return Sampled(problem, sampler, batch_size=size, observations_compete=True)
 
 
 def nsga3(problem: Problem) -> Strategy:
@@ -60,7 +61,7 @@ def nsga3(problem: Problem) -> Strategy:
     size = population(problem.trials)
     with _quiet():
         sampler = NSGAIIISampler(seed=_seed(problem), population_size=size)
-    return Sampled(problem, sampler, batch_size=size, references_compete=True)
+    return Sampled(problem, sampler, batch_size=size, observations_compete=True)
 
 
 def population(trials: int) -> int:
@@ -78,17 +79,18 @@ class Sampled:
     """Asks an Optuna sampler for candidates and tells it what they scored.
 
     What is told belongs to the earliest proposal of the same assignment that is still open, so a batch of
-    which only a part is told leaves the rest open. What was never proposed is a reference: an observation,
-    or, where `references_compete`, a proposal still to come, because a genetic algorithm breeds from its own
-    only. Ends when every point of the space was proposed; before that, it may propose a point again.
+    which only a part is told leaves the rest open. What was never proposed is an observation: a reference,
+    or a trial of an older run. Where `observations_compete`, the best of them are proposed again instead, a
+    batch at most, because a genetic algorithm breeds from its own only. Ends when every point of the space
+    was proposed; before that, it may propose a point again.
     """
 
     def __init__(
-        self, problem: Problem, sampler: BaseSampler, batch_size: int, references_compete: bool = False
+        self, problem: Problem, sampler: BaseSampler, batch_size: int, observations_compete: bool = False
     ) -> None:
         self.batch_size = batch_size
         self._problem = problem
-        self._references_compete = references_compete
+        self._observations_compete = observations_compete
         self._distributions: dict[str, BaseDistribution] = {
             variable.name: CategoricalDistribution(variable.formats) for variable in problem.space.variables
         }
@@ -106,11 +108,18 @@ class Sampled:
         return asked
 
     def tell(self, trials: Sequence[Trial]) -> None:
+        observed: list[Trial] = []
         for trial in trials:
             waiting = self._open.get(trial.assignment)
             if waiting:
                 self._finish(waiting.popleft(), trial)
             elif not trial.failed and trial.assignment in self._problem.space:
+                observed.append(trial)
+        if self._observations_compete:
+            for trial in self._best(observed):
+                self._study.enqueue_trial(self._choices(trial))
+        else:
+            for trial in observed:
                 self._observe(trial)
 
     def _propose(self) -> Assignment:
@@ -133,18 +142,24 @@ class Sampled:
         self._study.tell(proposal, self._vector(trial.values))
 
     def _observe(self, trial: Trial) -> None:
-        choices = {name: trial.assignment[name] for name in self._distributions}
-        if self._references_compete:
-            self._study.enqueue_trial(choices)
-            return
         self._study.add_trial(
             create_trial(
-                params=choices,
+                params=self._choices(trial),
                 distributions=self._distributions,
                 values=self._vector(trial.values),
                 constraints=self._constraints(trial.values),
             )
         )
+
+    def _choices(self, trial: Trial) -> dict[str, str]:
+        return {name: trial.assignment[name] for name in self._distributions}
+
+    def _best(self, observed: Sequence[Trial]) -> Sequence[Trial]:
+        """A batch at most: the front of those that keep the limits, if any do, thinned out evenly."""
+        objectives = self._problem.objectives
+        rivals = [trial for trial in observed if objectives.feasible(trial.values)] or observed
+        best = [rivals[index] for index in front([objectives.vector(trial.values) for trial in rivals])]
+        return best[:: -(-len(best) // self.batch_size) or 1]
 
     def _vector(self, values: Mapping[str, float]) -> list[float]:
         vector = self._problem.objectives.vector(values)

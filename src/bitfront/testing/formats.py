@@ -25,24 +25,14 @@ LAYOUTS = (
     ((), Axes()),
     ((1,), Axes(None)),
 )
-HARD = (
-    0.0,
-    -0.0,
-    1.0,
-    -1.0,
-    3e38,
-    -3e38,
-    3.4028234e38,
-    -3.4028234e38,
-    1e-45,
-    -1e-45,
-    1e-38,
-    65504.0,
-    0.5,
-    1.5,
-)
+_END = 3.4028234e38
+HARD = (0.0, -0.0, 0.5, -1.0, 1.5, 65504.0, 3e38, -3e38, _END, -_END, 1e-45, -1e-45, 1e-38)
 repeat = settings(
-    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.differing_executors]
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],  # laws are inherited
 )
 
 
