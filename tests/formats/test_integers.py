@@ -54,12 +54,11 @@ def test_groups_of_an_operation_that_sums_over_nothing_run_along_the_last_axis()
 
 def test_groups_run_over_several_axes_in_their_order():
     weight = torch.randn(3, 2, 2, 2, generator=torch.Generator().manual_seed(0))
-    along = format("int4g4").quantize(weight, Axes(0, (1, 2, 3)))
-    assert along.equal(format("int4g4").quantize(weight.reshape(3, 8)).reshape(3, 2, 2, 2))
-    last = format("int4g4").quantize(weight, Axes(0, (2, 3, 1)))
-    assert last.permute(0, 2, 3, 1).equal(
-        format("int4g4").quantize(weight.permute(0, 2, 3, 1).reshape(3, 8)).reshape(3, 2, 2, 2)
-    )
+    int4g4 = format("int4g4")
+    channels_first = int4g4.quantize(weight, Axes(0, (1, 2, 3)))
+    assert channels_first.equal(int4g4.quantize(weight.reshape(3, 8)).reshape(3, 2, 2, 2))
+    channels_last = int4g4.quantize(weight, Axes(0, (2, 3, 1))).permute(0, 2, 3, 1)
+    assert channels_last.equal(int4g4.quantize(weight.permute(0, 2, 3, 1).reshape(3, 8)).reshape(3, 2, 2, 2))
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from math import floor
-
 import torch
 from torch import Tensor
 
 from bitfront.errors import DataError
 
-_GOLDEN = (1 + 5**0.5) / 2
-
 
 class Observation:
     """The exact range of everything seen, and a bounded sample of it; both the same however data is batched.
 
-    The sample takes every value at first and every 1.6th, 3.2th, 6.5th … once there are more than `capacity`.
-    The irrational stride visits all channels alike; one of 2, 4, 8 … would see few of 64 side by side.
+    The sample is every value while they fit, then one of every 2, 4, 8 …: a coin decides for each pair of
+    neighbours, then for each pair of those, and so on. A plain stride would see few of 64 channels.
+    The coins are a hash of the pair's number, so that nothing is left to chance.
     """
 
     def __init__(self, capacity: int = 2**18) -> None:
@@ -24,7 +21,8 @@ class Observation:
         self._capacity = capacity
         self._range: Tensor | None = None
         self._chunks: list[Tensor] = []
-        self._stride = 1.0
+        self._kept = 0
+        self._level = 0
 
     def observe(self, values: Tensor) -> None:
         """Takes note of all values of a tensor of any shape.
@@ -43,9 +41,12 @@ class Observation:
         if self._range is not None:
             ends = torch.stack([torch.minimum(ends, self._range)[0], torch.maximum(ends, self._range)[1]])
         self._range = ends
-        self._chunks.append(flat[self._positions(self.count, len(flat)).to(flat.device)])
+        chosen = self._positions(self.count, len(flat))
         self.count += len(flat)
-        while sum(map(len, self._chunks)) > self._capacity:
+        if len(chosen):
+            self._chunks.append(flat[chosen.to(flat.device)])
+            self._kept += len(chosen)
+        while self._kept > self._capacity:
             self._thin()
 
     @property
@@ -66,18 +67,24 @@ class Observation:
         return self._chunks[0] if self._chunks else torch.empty(0)
 
     def _positions(self, start: int, length: int) -> Tensor:
-        """Which of `length` values from number `start` on are taken: the stride's multiples, rounded down."""
-        first, last = floor(start / self._stride), floor((start + length) / self._stride)
-        multiples = torch.arange(first, last + 2, dtype=torch.float64).mul_(self._stride).floor_().long()
-        ahead = multiples - start
+        """Which of the `length` values from number `start` on the sample takes."""
+        numbers = torch.arange(start >> self._level, (start + length - 1 >> self._level) + 1)
+        for level in range(self._level, 0, -1):
+            numbers = 2 * numbers + _coin(level, numbers)
+        ahead = numbers - start
         return ahead[(ahead >= 0) & (ahead < length)]
 
     def _thin(self) -> None:
-        """Goes on to the next stride; its multiples are among those of the last."""
-        kept = self.sample
-        if self._stride == 1:
-            self._stride = _GOLDEN
-            self._chunks = [kept[self._positions(0, self.count).to(kept.device)]]
-        else:
-            self._stride *= 2
-            self._chunks = [kept[::2].clone()]
+        """Keeps one of each pair; the last may still lack its partner, which is then awaited."""
+        self._level += 1
+        pairs = torch.arange((self._kept + 1) // 2)
+        chosen = 2 * pairs + _coin(self._level, pairs)
+        chosen = chosen[chosen < self._kept]
+        self._chunks, self._kept = [self.sample[chosen.to(self.sample.device)]], len(chosen)
+
+
+def _coin(level: int, numbers: Tensor) -> Tensor:
+    """A bit for each number (int64) of a level, by multiplicative hashing; int64 overflows on purpose."""
+    mixed = (numbers + 0x9E3779B9 * level) * 0x1E3779B97F4A7C15
+    mixed = (mixed ^ mixed >> 29) * 0x3F58476D1CE4E5B9
+    return mixed >> 40 & 1
