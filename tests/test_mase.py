@@ -11,7 +11,10 @@ import pytest
 import tomli_w
 
 from bitfront.errors import RecipeError
+from bitfront.formats import families
+from bitfront.formats import format as native_format
 from bitfront.mase import convert, is_mase
+from bitfront.mase.quantizers import QUANTIZERS
 
 LAB = """
 model = "jsc-tiny"
@@ -448,6 +451,170 @@ class TestSpace:
         assert "The default seed" not in notes()
 
 
+FLOAT8 = {"name": "minifloat_ieee", "weight_width": 8, "weight_exponent_width": 4}
+BLOCK = {"block_size": [1, 16], "exponent_width": 8, "exponent_bias_width": 8}
+
+
+class TestQuantizers:
+    """Of each quantizer of MASE, by its keys without the site."""
+
+    @pytest.mark.parametrize(
+        ("name", "keys", "weights"),
+        [
+            ("minifloat_ieee", {"width": 8, "exponent_width": 4}, ["e4m3"]),
+            ("minifloat_ieee", {"width": [8, 6], "exponent_width": [3, 5]}, ["e3m4", "e5m2", "e3m2", "e5m0"]),
+            ("minifloat_ieee", {"width": [16, 32], "exponent_width": 8}, ["e8m7", "fp32"]),
+            ("minifloat_ieee", {"width": [8, 4], "exponent_width": [4]}, ["e4m3"]),
+            ("minifloat_ieee", {"width": 8, "exponent_width": 4, "exponent_bias": "NA"}, ["e4m3"]),
+            ("minifloat_denorm", {"width": 8, "exponent_width": 5, "exponent_bias": 15}, ["e5m2"]),
+            ("log", {"width": [4, 8], "exponent_bias": ["NA"]}, ["log4", "log8"]),
+            ("block_fp", {"width": [4, 8], **BLOCK}, ["bfp4", "bfp8"]),
+            ("block_minifloat", {**BLOCK, "width": 5, "exponent_width": 2}, ["bme2m2"]),
+            ("block_log", {"width": 5, "exponent_bias_width": 8, "block_size": 16}, ["blog5"]),
+            ("binary", {"width": 1, "stochastic": False, "bipolar": True}, ["binary"]),
+            ("binary", {"width": [1, 32]}, ["binary", "fp32"]),
+            ("binary_residual", {"width": 1, "bipolar": True}, ["binary2"]),
+            ("binary_residual", {"width": 1, "levels": [1, 2], "residual_sign": True}, ["binary", "binary2"]),
+            (
+                "ternary",
+                {"width": 2, "scaling_factor": True, "mean": "NA", "median": "NA", "max": "NA"},
+                ["ternary"],
+            ),
+        ],
+    )
+    def test_formats(self, name: str, keys: dict[str, Any], weights: list[str]) -> None:
+        if name not in ("block_fp", "minifloat_ieee", "minifloat_denorm", "block_minifloat"):
+            keys = {key: value for key, value in keys.items() if key != "exponent_width"}
+        if name == "block_fp":
+            del keys["exponent_bias_width"]
+        for role, site in (("weight", "weight"), ("input", "data_in")):
+            config = {"name": [name], **{f"{site}_{key}": value for key, value in keys.items()}}
+            (rule,) = rules("type", {"linear": config})
+            assert rule == {"match": "type:linear", role: weights}
+            assert [str(native_format(each)) for each in rule[role]] == weights
+
+    @pytest.mark.parametrize(
+        ("name", "keys", "expected"),
+        [
+            ("block_fp", {"width": 8}, ["int8"]),
+            ("block_minifloat", {"width": 8, "exponent_width": 4}, ["e4m3"]),
+            ("block_log", {"width": 5}, ["log5"]),
+            ("binary", {"width": 1}, None),
+            ("ternary", {"width": 32}, None),
+        ],
+    )
+    def test_biases_take_one_scale(self, name: str, keys: dict[str, Any], expected: list[str] | None) -> None:
+        config = {
+            "name": name,
+            **{f"{site}_{key}": value for site in ("weight", "bias") for key, value in keys.items()},
+        }
+        config["weight_width"] = keys["width"] if keys["width"] < 32 else 2
+        (rule,) = rules("type", {"linear": config})
+        assert rule.get("bias") == expected
+
+    @pytest.mark.parametrize(
+        ("name", "keys", "note"),
+        [
+            ("minifloat_ieee", {"width": 8, "exponent_width": 4}, "Minifloats have a scale"),
+            (
+                "minifloat_ieee",
+                {"width": 8, "exponent_width": 4, "exponent_bias": 7},
+                "exponent_bias is left out",
+            ),
+            (
+                "minifloat_ieee",
+                {"width": [8, 4], "exponent_width": 4},
+                "less than 2 exponent bits, or not 0 to 10",
+            ),
+            ("minifloat_denorm", {"width": 8, "exponent_width": 4}, "no implicit leading bit in MASE"),
+            ("log", {"width": 8, "exponent_bias": [3]}, "exponent_bias is left out"),
+            (
+                "block_fp",
+                {"width": 8, "block_size": [1, 32]},
+                "block_size = [1, 32]: blocks have 16 elements",
+            ),
+            ("block_fp", {"width": 8, "block_size": [[1, 16], [1, 8]]}, "blocks have 16 elements"),
+            (
+                "block_fp",
+                {"width": 8, "exponent_width": [5]},
+                "exponent_width: what a block shares is an exponent of 8",
+            ),
+            ("block_fp", {"width": 8, "exponent_bias": 3}, "exponent_bias is left out"),
+            ("block_log", {"width": 8, "exponent_bias_width": 4}, "exponent_bias_width: what a block shares"),
+            ("binary", {"width": 1, "stochastic": True}, "stochastic is left out"),
+            ("binary", {"width": 1, "bipolar": False}, "bipolar = false"),
+            ("binary_residual", {"width": 1}, "in MASE these have one level"),
+            ("ternary", {"width": 2, "scaling_factor": [False]}, "scaling_factor = false is left out"),
+            ("ternary", {"width": [2, 32]}, "weight_width = 32 of ternary leaves the site in float"),
+        ],
+    )
+    def test_notes(self, name: str, keys: dict[str, Any], note: str) -> None:
+        said = notes((LINEAR, {"name": name, **{f"weight_{key}": value for key, value in keys.items()}}))
+        assert said.count(note) == 1
+
+    @pytest.mark.parametrize("size", [16, [16], [1, 16], [[1, 16]], [[-1, 16], [16]]])
+    def test_blocks_of_sixteen_need_no_note(self, size: Any) -> None:
+        config = {
+            "name": "block_fp",
+            "weight_width": 8,
+            "weight_exponent_width": 8,
+            "weight_block_size": size,
+        }
+        assert "block" not in notes((LINEAR, config))
+
+    @pytest.mark.parametrize(
+        ("config", "key", "message"),
+        [
+            ({"name": "minifloat_ieee", "weight_width": 8}, "weight_exponent_width", "is missing"),
+            (
+                FLOAT8 | {"weight_exponent_width": [1]},
+                "weight_exponent_width",
+                "makes no minifloat of 2 to 8",
+            ),
+            (FLOAT8 | {"weight_exponent_bias": "some"}, "weight_exponent_bias", "can't be 'some'"),
+            (FLOAT8 | {"weight_frac_width": 3}, "weight_frac_width", "is unknown"),
+            (
+                {"name": "log", "weight_width": [9]},
+                "weight_width",
+                "can't be 9; known are: whole numbers from 2 to 8.",
+            ),
+            (
+                {"name": "binary_residual", "data_in_width": 1, "data_in_levels": 3},
+                "data_in_levels",
+                "can't be 3",
+            ),
+            (
+                {"name": "binary", "weight_width": 1, "weight_bipolar": "yes"},
+                "weight_bipolar",
+                "can't be 'yes'",
+            ),
+        ],
+    )
+    def test_errors(self, config: dict[str, Any], key: str, message: str) -> None:
+        with pytest.raises(RecipeError) as caught:
+            convert(lab((LINEAR, config)))
+        assert caught.value.path == (*LINEAR.split("."), key)
+        assert message in str(caught.value)
+
+    def test_several_quantizers(self) -> None:
+        config = {
+            "name": ["integer", "minifloat_ieee", "block_fp", "NA"],
+            "weight_width": 8,
+            "weight_exponent_width": 4,
+        }
+        (rule,) = rules("type", {"linear": config})
+        assert rule == {"match": "type:linear", "weight": ["q3.4", "e4m3", "bfp8"], "keep": True}
+
+    def test_binary_training_is_ignored(self) -> None:
+        config = {"name": "binary", "weight_width": 1, "binary_training": True}
+        assert "binary_training = True" in notes((LINEAR, config))
+
+    def test_mase_has_every_family_that_says_so(self) -> None:
+        named = {family.mase for family in families().values() if family.mase}
+        assert named <= set(QUANTIZERS)
+        assert set(QUANTIZERS) - named == {"fixed", "minifloat_denorm"}
+
+
 class TestMetricsAndSearch:
     @pytest.mark.parametrize(
         ("sampler", "strategy"),
@@ -538,7 +705,7 @@ ERRORS = [  # the key that is set, to what, and part of the error at that key
     (f"{SEED}.model", {"fc": {"config": EIGHT}}, "Quote a layer name that has dots"),
     (LINEAR, {"weight_width": [8]}, 'needs name = ["integer"]'),
     (LINEAR, {"name": "integer"}, "quantizes nothing; give weight_width"),
-    (f"{LINEAR}.name", ["log"], "can't be 'log'; known are: integer, fixed, NA."),
+    (f"{LINEAR}.name", ["logic"], "can't be 'logic'; known are: integer, fixed, minifloat_ieee,"),
     (f"{LINEAR}.name", [], "can't be []"),
     (f"{LINEAR}.wieght_width", [8], "did you mean 'weight_width'?"),
     (f"{LINEAR}.weight_width", [], "can't be []"),

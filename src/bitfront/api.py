@@ -4,138 +4,104 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from bitfront import log
-from bitfront.errors import RunError
+from bitfront.errors import InputError, RunError
 from bitfront.graph.capture import capture
+from bitfront.manifest import read_manifest
 from bitfront.recipe import Job, read
+from bitfront.recipe.locating import errors_located
 from bitfront.recipe.reading import from_document
-from bitfront.results import Member, front_of
-from bitfront.running import run_job
-from bitfront.runtime.module import QuantizedModule
+from bitfront.results import Interval, Member, front_of
+from bitfront.running import FRONT, run_job
 from bitfront.space import FLOAT
-from bitfront.trial import Trial
-
-if TYPE_CHECKING:
-    import pandas
+from bitfront.views import Candidate, StudyView
 
 __all__ = ["Candidate", "StudyView", "capture", "load", "search"]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A member of the front that can be had as a module."""
-
-    member: Member
-    job: Job
-
-    @property
-    def trial(self) -> Trial:
-        return self.member.trial
-
-    @property
-    def assignment(self) -> Mapping[str, str]:
-        """Format names by site."""
-        return self.member.assignment
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """On the search split."""
-        return self.member.metrics
-
-    @property
-    def test(self) -> Mapping[str, Any]:
-        """On the test split, with 95% intervals; empty where there is none."""
-        return self.member.test
-
-    def module(self) -> QuantizedModule:
-        """An nn.Module with the candidate's quantizers in place."""
-        return QuantizedModule(self.job.plan, self.job.candidates, self.trial.assignment)
-
-
-class StudyView:
-    """What a run holds: `trials`, `front`, `baseline`."""
-
-    def __init__(self, trials: Sequence[Trial], front: Sequence[Candidate], run: Path | None) -> None:
-        self.trials = tuple(trials)
-        self.front = tuple(front)
-        self.run = run
-
-    @cached_property
-    def baseline(self) -> dict[str, float]:
-        """The float model's metrics."""
-        return next(trial.values for trial in self.trials if trial.assignment == FLOAT)
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """One row a trial: number, batch, metrics, failure, and a column per site. Needs pandas."""
-        import pandas
-
-        rows = [
-            {"number": t.number, "batch": t.batch, **t.values, "seconds": t.outcome.seconds}
-            | {"failure": getattr(t.outcome, "reason", None)}
-            | dict(t.assignment)
-            for t in self.trials
-        ]
-        return pandas.DataFrame(rows)
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    def __repr__(self) -> str:
-        return f"<study of {len(self.trials)} trials, {len(self.front)} on the front>"
 
 
 def search(
     model: nn.Module | str | Path,
     *,
     data: Any = None,
-    space: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
-    metrics: Sequence[str] | Mapping[str, Mapping[str, Any]] = ("accuracy", "size"),
-    strategy: str = "tpe",
-    trials: int = 100,
-    seed: int = 0,
-    batch_size: int = 256,
+    space: Mapping[str, Mapping[str, Any]] | None = None,
+    metrics: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    strategy: str | None = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    batch_size: int | None = None,
     run: str | Path | None = None,
 ) -> StudyView:
     """Search a recipe's file, or a module on data.
+
+    Ctrl-C ends the search early and returns what was found until then.
 
     Args:
         model: path of a recipe, or the float model (then `data` and `space` are needed).
         data: the splits `calibration`, `search` and, best, `test`; see `bitfront.runtime.data.splits`.
         space: rules in order, such as ``{"type:linear": {"weight": ["int8c", "int4c"]}}``.
-        metrics: names of objectives, or tables as in a recipe (``{"size": {"max": "64 KiB"}}``).
-        strategy: brute-force, random, qmc, tpe, nsga2 or nsga3.
-        trials: how many distinct candidates may be evaluated, references not counted.
-        seed: of all randomness.
-        batch_size: examples of one forward.
-        run: where the run is kept; in memory only if None.
+        metrics: names of objectives, or tables as in a recipe (``{"size": {"max": "64 KiB"}}``); accuracy
+            and size if not given.
+        strategy: brute-force, random, qmc, tpe (if not given), nsga2 or nsga3.
+        trials: how many distinct candidates may be evaluated, references not counted; 100 if not given.
+        seed: of all randomness; 0 if not given.
+        batch_size: examples of one forward; 256 if not given.
+        run: where the run is kept. If not given: runs/NAME for a recipe, for a module in memory only.
+
+    For a recipe, `strategy`, `trials`, `seed` and `batch_size` override what it says; the model, data, space
+    and metrics are its own.
 
     Raises:
         InputError: something given is wrong; nothing was written.
     """
+    chosen = {"strategy": strategy, "trials": trials, "seed": seed}
+    settings = {name: value for name, value in chosen.items() if value is not None}
     if not isinstance(model, nn.Module):
-        path = Path(model)
-        recipe, _ = read(path)
-        return _view(Job(recipe, path.parent), Path(run) if run else default_run(path))
-    tables = {name: {} for name in metrics} if not isinstance(metrics, Mapping) else dict(metrics)
+        own = [
+            name
+            for name, given in (("data", data), ("space", space), ("metrics", metrics))
+            if given is not None
+        ]
+        if own:
+            raise InputError(
+                f"A recipe has its own {own[0]}: leave `{own[0]}` out, or give the model as a module."
+            )
+        if batch_size is not None:
+            settings["batch_size"] = batch_size
+        return _search_recipe(Path(model), settings, None if run is None else Path(run))
+    if data is None or not space:
+        raise InputError("Searching a module needs `data` (its splits) and `space` (formats by rule).")
     document = {
-        "space": [{"match": match, **choices} for match, choices in (space or {}).items()],
-        "metrics": {name: dict(table) for name, table in tables.items()},
-        "search": {"strategy": strategy, "trials": trials, "seed": seed},
+        "space": [{"match": match, **choices} for match, choices in space.items()],
+        "metrics": _tables(("accuracy", "size") if metrics is None else metrics),
+        "search": settings,
     }
-    job = Job(from_document(document), Path(), model, data, batch_size)
-    return _view(job, Path(run) if run else None)
+    job = Job(from_document(document), Path(), model, data, 256 if batch_size is None else batch_size)
+    return _view(job, None if run is None else Path(run))
 
 
-def _view(job: Job, directory: Path | None) -> StudyView:
+def _tables(metrics: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    if isinstance(metrics, Mapping):
+        return {name: dict(table) for name, table in metrics.items()}
+    return {name: {} for name in ((metrics,) if isinstance(metrics, str) else metrics)}
+
+
+def _search_recipe(path: Path, settings: Mapping[str, Any], run: Path | None) -> StudyView:
+    tables = {name: "data" if name == "batch_size" else "search" for name in settings}
+    changes = tuple(f"{tables[name]}.{name}={json.dumps(value)}" for name, value in settings.items())
+    recipe, notes = read(path, changes)
+    with errors_located(path, changes):
+        return _view(Job(recipe, path.parent), run or default_run(path), notes)
+
+
+def _view(job: Job, directory: Path | None, notes: Sequence[str] = ()) -> StudyView:
     results = run_job(job, directory)
-    return StudyView(results.trials, [Candidate(member, job) for member in results.front], directory)
+    front = [Candidate(member, lambda: job) for member in results.front]
+    return StudyView(results.trials, front, directory, (*notes, *results.notes))
 
 
 def default_run(recipe: Path) -> Path:
@@ -143,39 +109,61 @@ def default_run(recipe: Path) -> Path:
     return Path("runs") / recipe.stem
 
 
-def load(directory: str | Path) -> StudyView:
+def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = None) -> StudyView:
     """A run from its directory.
 
-    The front's modules need the model and data of the recipe, which are loaded when first asked for.
+    The front's modules need the model and data of the recipe, which are loaded when a module is first asked
+    for; a run that was started with a module needs `model` and `data` again.
 
     Raises:
         RunError: there is no run, or it is damaged.
     """
     path = Path(directory)
-    contents = log.read(path / "trials.jsonl")
-    manifest = log.manifest_of(path)
+    contents = log.read(path / log.NAME)
+    manifest = read_manifest(path)
     recipe, _ = read(path / "recipe.toml")
-    job = Job(recipe, Path(manifest["directory"]))
+    job = Job(recipe, Path(manifest["directory"]), model, data, int(contents.header["examples_per_batch"]))
     baseline = next((trial.values for trial in contents.trials if trial.assignment == FLOAT), None)
     if baseline is None:
-        raise RunError(f"The run '{path}' holds no trial of the float model yet; run its search again.")
-    objectives = job.goals.objectives(baseline)
+        raise RunError(f"The run '{path}' holds no trial of the float model.")
     tests = _tests(path)
-    members = [Member(trial, tests.get(trial.number, {})) for trial in front_of(contents.trials, objectives)]
-    return StudyView(contents.trials, [Candidate(member, job) for member in members], path)
+    members = front_of(contents.trials, job.goals.objectives(baseline))
+
+    def checked() -> Job:
+        _check_unchanged(job, contents.header["hashes"], path)
+        return job
+
+    front = [Candidate(Member(trial, tests.get(trial.number, {})), checked) for trial in members]
+    return StudyView(contents.trials, front, path)
 
 
-def _tests(path: Path) -> dict[int, Any]:
-    """Test metrics by trial, of the front that was written last; none before a run's end."""
-    from bitfront.results import Interval
+def _check_unchanged(job: Job, hashes: Mapping[str, str], path: Path) -> None:
+    if job.recipe.model is None and not job.given:
+        raise InputError(
+            f"The run '{path}' was started from Python: give load() its `model` and `data` again."
+        )
+    for name, found in job.hashes().items():
+        if found != hashes[name]:
+            raise RunError(
+                f"The {name} of the run '{path}' changed since: its trials don't apply to what is there now."
+            )
 
-    if not (path / "front.json").exists():
+
+def _tests(path: Path) -> dict[int, dict[str, Interval]]:
+    """Test metrics by trial, of the front that was written last; none before a run's end.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not (path / FRONT).exists():
         return {}
-    document = json.loads((path / "front.json").read_text(encoding="utf-8"))
-    return {
-        entry["trial"]: {
-            name: Interval(**{part: float(value) for part, value in found.items()})
-            for name, found in entry["test"].items()
+    try:
+        document = json.loads((path / FRONT).read_text(encoding="utf-8"))
+        return {
+            entry["trial"]: {name: Interval.of(found) for name, found in entry["test"].items()}
+            for entry in document["front"]
         }
-        for entry in document["front"]
-    }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"'{path / FRONT}' is damaged ({error}); run the search again to write it anew."
+        ) from error

@@ -2,7 +2,7 @@
 
     BitfrontError
     ├── InputError          the user's input is wrong: exit status 2
-    │   ├── RecipeError     a recipe: knows the key it speaks of
+    │   ├── RecipeError     a recipe says something that can't be meant
     │   ├── FormatError     a format name that means nothing, or one that a site can't take
     │   ├── ModelError      a model that can't be captured, or weights that don't fit it
     │   ├── DataError       data that is missing, empty or of the wrong shape
@@ -24,15 +24,20 @@ class BitfrontError(Exception):
 
 
 class InputError(BitfrontError):
-    """The user's input is wrong; nothing was written."""
+    """The user's input is wrong; nothing was written.
+
+    `path` is the key of a recipe that is at fault, where there is one: keys and indexes such as
+    ``("space", 0, "weight")``. `where` is its file and line, once they are known; the message starts so.
+    """
+
+    def __init__(self, message: str, path: tuple[str | int, ...] = (), where: str = "") -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.path = path
+        self.where = where
 
 
 class RecipeError(InputError):
-    """A recipe is wrong at `path`, a sequence of keys and indexes such as ``("space", 0, "weight")``."""
-
-    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
-        super().__init__(message)
-        self.path = path
+    """A recipe says something that can't be meant; see its `path`."""
 
 
 class FormatError(InputError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from bitfront.errors import RunError
+from bitfront.errors import BitfrontError, RunError
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -15,14 +16,23 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def write_bytes_whole(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, sync it, and rename it into place."""
+    """Write a file under a temporary name, sync it, and rename it into place.
+
+    Raises:
+        BitfrontError: it can't be written; what was at `path` before is still there.
+    """
     temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with suppress(OSError):  # the disk that can't be written may not let go of it either
+            temporary.unlink(missing_ok=True)
+        raise BitfrontError(f"'{path}' can't be written: {error.strerror}.") from error
 
 
 def sync_directory(directory: Path) -> None:
@@ -47,6 +57,9 @@ class Lock:
                 f"Another bitfront process is writing the run '{directory}'. Wait for it, stop it, "
                 "or choose another directory with --run."
             ) from None
+        except OSError:
+            self._file.close()
+            raise
 
     def release(self) -> None:
         """Let others write."""

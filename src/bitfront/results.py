@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from bitfront import pareto
+from bitfront.loop import Progress
 from bitfront.metric import Metric, Objectives
-from bitfront.space import FLOAT, Assignment
+from bitfront.space import FLOAT, Assignment, Space
 from bitfront.trial import Trial, to_json_number
 
 
@@ -24,6 +24,11 @@ class Interval:
 
     def to_json(self) -> dict[str, float | str]:
         return {name: to_json_number(getattr(self, name)) for name in ("value", "low", "high")}
+
+    @staticmethod
+    def of(record: Mapping[str, float | str]) -> Interval:
+        """The inverse of `to_json`."""
+        return Interval(*(float(record[name]) for name in ("value", "low", "high")))
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,82 @@ class Member:
         return {
             "trial": self.trial.number,
             "assignment": dict(self.assignment),
-            "metrics": {name: to_json_number(value) for name, value in self.metrics.items()},
+            "metrics": _numbers(self.metrics),
             "test": {name: interval.to_json() for name, interval in self.test.items()},
         }
 
 
+@dataclass(frozen=True)
+class Results:
+    """A finished (or interrupted) search.
+
+    `observations` are the trials that a warm start took over, `resumed` those that were in the log already;
+    neither counts the other. `seconds` are those of this invocation.
+    """
+
+    run: Path | None
+    space: Space
+    objectives: Objectives
+    trials: tuple[Trial, ...]
+    observations: int
+    resumed: int
+    baseline: Member
+    uniform: Mapping[str, Trial]
+    front: tuple[Member, ...]
+    progress: Progress
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def knee(self) -> Member | None:
+        """The member with the best bargain: farthest from the line between the front's ends."""
+        vectors = [self.objectives.vector(member.metrics) for member in self.front]
+        return self.front[pareto.knee(vectors)] if self.front else None
+
+    @property
+    def shown_metrics(self) -> tuple[Metric, ...]:
+        """The objectives, and what is limited though no objective."""
+        limited = [limit.metric for limit in self.objectives.limits]
+        return tuple(dict.fromkeys((*self.objectives.metrics, *limited)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `search --json` prints and `front.json` holds.
+
+        `trials` are the records of the log. `evaluated` of them were evaluated for this run, now or before it
+        was resumed: all but the observations of a warm start; `resumed` of these were in the log already.
+        """
+        knee = self.knee
+        return {
+            "run": None if self.run is None else str(self.run),
+            "trials": len(self.trials),
+            "evaluated": len(self.trials) - self.observations,
+            "resumed": self.resumed,
+            "failed": sum(trial.failed for trial in self.trials),
+            "seconds": round(self.seconds, 3),
+            "stopped": self.progress.stopped,
+            "space_size": self.space.size,
+            "duplicates": self.progress.duplicates,
+            "baseline": _numbers(self.baseline.metrics),
+            "baseline_test": {name: found.to_json() for name, found in self.baseline.test.items()},
+            "uniform": {
+                name: {"trial": trial.number, "metrics": _numbers(trial.values)}
+                for name, trial in self.uniform.items()
+            },
+            "knee": None if knee is None else knee.trial.number,
+            "front": [member.to_json() for member in self.front],
+            "notes": self.notes,
+        }
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
+    return {name: to_json_number(value) for name, value in values.items()}
+
+
 def front_of(trials: Sequence[Trial], objectives: Objectives) -> list[Trial]:
     """The non-dominated trials that keep every limit; the float model is no candidate."""
-    candidates = [t for t in trials if not t.failed and t.assignment != FLOAT and objectives.feasible(t.values)]
+    candidates = [
+        t for t in trials if not t.failed and t.assignment != FLOAT and objectives.feasible(t.values)
+    ]
     vectors = [objectives.vector(trial.values) for trial in candidates]
     return [candidates[index] for index in pareto.front(vectors)] if candidates else []
 
@@ -67,19 +140,29 @@ def nearest_miss(trials: Sequence[Trial], objectives: Objectives) -> Trial | Non
             total += max(0.0, violation) / (size or 1.0)
         return total
 
-    measured = [trial for trial in trials if not trial.failed and trial.assignment != FLOAT]
-    return min(measured, key=excess, default=None)
+    return min(_candidates(trials), key=excess, default=None)
+
+
+def remarks(trials: Sequence[Trial], objectives: Objectives) -> list[str]:
+    """Sentences on what the trials say of the goals: objectives that decide nothing, limits nobody keeps."""
+    found = [
+        f"{name} is the same for every candidate: as an objective it decides nothing."
+        for name in constant_metrics(trials, objectives.metrics)
+    ]
+    if not front_of(trials, objectives) and (miss := nearest_miss(trials, objectives)) is not None:
+        names = [limit.metric.name for limit in objectives.limits]
+        scores = ", ".join(f"{name} = {miss.values[name]:.6g}" for name in names)
+        found.append(f"No candidate keeps the limits; trial {miss.number} comes nearest: {scores}.")
+    return found
 
 
 def constant_metrics(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[str]:
     """Names of the metrics that were the same for every candidate (of several)."""
-    measured = [trial.values for trial in trials if not trial.failed and trial.assignment != FLOAT]
+    measured = [trial.values for trial in _candidates(trials)]
     if len(measured) < 2:
         return []
     return [metric.name for metric in metrics if len({values[metric.name] for values in measured}) == 1]
 
 
-def versions() -> dict[str, str]:
-    """What the outcomes were made with."""
-    packages = ("bitfront", "torch", "numpy", "optuna", "scipy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+def _candidates(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if not trial.failed and trial.assignment != FLOAT]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -16,7 +16,7 @@ from bitfront.space import Space, Variable
 
 @dataclass(frozen=True)
 class Rule:
-    """Formats by role for the layers that `match`: "type:linear", "name:fc*", "regex:block\\..*", "type:*".
+    r"""Formats by role for the layers that `match`: "type:linear", "name:fc*", "regex:block\..*", "type:*".
 
     `keep` adds fp32 to every choice; `tie` makes all its sites share one choice.
     """
@@ -25,6 +25,11 @@ class Rule:
     choices: Mapping[str, Sequence[str]]
     keep: bool = False
     tie: bool = False
+
+    @property
+    def catches_all(self) -> bool:
+        """Whether it is there for what other rules leave, which may be nothing."""
+        return self.match in ("type:*", "name:*", "regex:.*")
 
     def matches(self, operation: Operation) -> bool:
         """Whether the rule speaks of this operation. Names may spell dots as underscores, as MASE does."""
@@ -40,24 +45,30 @@ class Rule:
 def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
     """The space that the rules span on a graph; for every layer the first matching rule wins.
 
+    A weight that layers share is governed by the first of them whose rule gives it a choice.
+
     Raises:
-        RecipeError: a rule matches nothing, names a role its layers don't have, or a format a site can't take.
+        RecipeError: a rule matches nothing or has no effect, names a role its layers don't have, or a format
+            that a site can't take.
     """
-    found: dict[str, tuple[int, tuple[str, ...]]] = {}  # site -> index of its rule, formats
-    matched: list[list[Operation]] = [[] for _ in rules]
     for rule_index, rule in enumerate(rules):
         _check_rule(rule, rule_index)
+    found: dict[str, tuple[int, tuple[str, ...]]] = {}  # site -> index of its rule, formats
+    matched: list[list[Operation]] = [[] for _ in rules]
+    effects: set[tuple[int, str]] = set()  # rules and their roles that give a site its choices
     for operation in graph.operations:
-        if operation.sites:
-            index = next((i for i, rule in enumerate(rules) if rule.matches(operation)), None)
-            if index is not None:
-                matched[index].append(operation)
-                for role, names in rules[index].choices.items():
-                    site = operation.sites.get(role)
-                    if site is not None and site not in found:
-                        found[site] = (index, _choices(names, rules[index], graph.site[site], index, role))
+        index = next((i for i, rule in enumerate(rules) if operation.sites and rule.matches(operation)), None)
+        if index is None:
+            continue
+        matched[index].append(operation)
+        for role, names in rules[index].choices.items():
+            site = operation.sites.get(role)
+            if site is not None and site not in found:
+                found[site] = (index, _choices(names, rules[index], graph.site[site], index, role))
+                effects.add((index, role))
     for index, rule in enumerate(rules):
         _check_matches(index, rule, matched[index], graph)
+        _check_effects(index, rule, matched[index], effects)
     if not found:
         raise RecipeError("No rule gives any site a choice; the space is empty.", ("space",))
     return Space(tuple(_variables(graph, rules, found)))
@@ -76,7 +87,8 @@ def _variables(
             variable = variables[tied[index]]
             if variable.formats != formats:
                 raise RecipeError(
-                    "tie = true makes all sites of a rule share one choice, so all its roles need the same list.",
+                    "tie = true makes all sites of a rule share one choice, so all its roles need the same "
+                    "list.",
                     ("space", index, "tie"),
                 )
             variables[tied[index]] = Variable((*variable.sites, site.name), formats)
@@ -100,7 +112,9 @@ def _check_rule(rule: Rule, index: int) -> None:
                 f"match = '{rule.match}' is not a regular expression: {error}.", ("space", index, "match")
             ) from error
     if not rule.choices:
-        raise RecipeError(f"The rule '{rule.match}' gives no choices: add weight, input or bias.", ("space", index))
+        raise RecipeError(
+            f"The rule '{rule.match}' gives no choices: add weight, input or bias.", ("space", index)
+        )
 
 
 def _choices(names: Sequence[str], rule: Rule, site: Site, index: int, role: str) -> tuple[str, ...]:
@@ -110,7 +124,9 @@ def _choices(names: Sequence[str], rule: Rule, site: Site, index: int, role: str
     if not names:
         raise RecipeError(f"{role} of the rule '{rule.match}' is an empty list; a site needs a format.", path)
     if len(set(names)) != len(names):
-        raise RecipeError(f"{role} of the rule '{rule.match}' lists a format twice: {', '.join(names)}.", path)
+        raise RecipeError(
+            f"{role} of the rule '{rule.match}' lists a format twice: {', '.join(names)}.", path
+        )
     for name in names:
         try:
             check_site(format(name), site)
@@ -125,34 +141,59 @@ def check_site(chosen: Format, site: Site) -> None:
     granularity = chosen.granularity
     if len(site.shape) == 1 and site.is_parameter and not isinstance(granularity, PerTensor):
         raise FormatError(
-            f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be one "
-            f"per element. Use {chosen.name.removesuffix(granularity.suffix)}."
+            f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be "
+            f"one per element.{_plain(chosen)}"
         )
     if not site.is_parameter and isinstance(granularity, PerChannel):
         raise FormatError(
-            f"'{site.name}' can't take {chosen}: a scale per input channel can't be taken out of the sum over "
-            f"channels. Use {chosen.name.removesuffix('c')}, or groups ({chosen.name.removesuffix('c')}g32)."
+            f"'{site.name}' can't take {chosen}: a scale per input channel can't be taken out of the sum "
+            f"over channels.{_plain(chosen)}"
         )
     if isinstance(granularity, Grouped) and not site.reduction:
-        raise FormatError(f"'{site.name}' can't take {chosen}: the operation sums over no axis to group along.")
+        raise FormatError(
+            f"'{site.name}' can't take {chosen}: the operation sums over no axis to group along."
+            f"{_plain(chosen)}"
+        )
+
+
+def _plain(chosen: Format) -> str:
+    """Advice: the same format with one scale for all, where its name says what that is."""
+    plain = chosen.name.removesuffix(chosen.granularity.suffix)
+    return f" Use {plain}." if plain != chosen.name else ""
 
 
 def _check_matches(index: int, rule: Rule, operations: Sequence[Operation], graph: Graph) -> None:
     kind, _, pattern = rule.match.partition(":")
-    if not operations:
-        searchable = [operation for operation in graph.operations if operation.sites]
-        if any(rule.matches(operation) for operation in searchable):
-            if rule.match == "type:*":
-                return  # a catch-all may find everything taken
-            reason = "every layer it matches is taken by an earlier rule"
-        else:
-            known = {o.op for o in searchable} if kind == "type" else {o.name for o in searchable}
-            reason = suggest(pattern, known)
+    searchable = [operation for operation in graph.operations if operation.sites]
+    meant = [operation for operation in searchable if rule.matches(operation)]
+    if not meant:
+        known = {o.op for o in searchable} if kind == "type" else {o.name for o in searchable}
+        reason = suggest(pattern, known)
         raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))
+    if not operations and not rule.catches_all:
+        reason = "every layer it matches is taken by an earlier rule"
+        raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))
+    roles = {name for operation in meant for name in operation.sites}
     for role in rule.choices:
-        roles = {name for operation in operations for name in operation.sites}
         if role not in roles:
             raise RecipeError(
                 f"'{role}' is not a site of any layer that '{rule.match}' matches ({suggest(role, roles)}).",
                 ("space", index, role),
             )
+
+
+def _check_effects(
+    index: int, rule: Rule, operations: Sequence[Operation], effects: Container[tuple[int, str]]
+) -> None:
+    for role in rule.choices:
+        if (index, role) in effects or rule.catches_all:
+            continue
+        shared = [operation.sites[role] for operation in operations if role in operation.sites]
+        reason = (
+            f"'{shared[0]}' is shared, and the rule of another layer comes first"
+            if shared
+            else "every layer that has one is taken by an earlier rule"
+        )
+        raise RecipeError(
+            f"{role} of the rule '{rule.match}' has no effect: {reason}.", ("space", index, role)
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -24,6 +24,10 @@ class Assignment(Mapping[str, str]):
     def of(choices: Mapping[str, str]) -> Assignment:
         return Assignment(tuple(choices.keys()), tuple(choices.values()))
 
+    def __post_init__(self) -> None:
+        if len(self.sites) != len(self.formats):
+            raise ValueError(f"There are {len(self.sites)} sites for {len(self.formats)} formats.")
+
     def __getitem__(self, site: str) -> str:
         try:
             return self.formats[self.sites.index(site)]
@@ -36,13 +40,18 @@ class Assignment(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self.sites)
 
+    def items(self) -> ItemsView[str, str]:
+        """Pairs of site and format. Unlike the inherited one, it doesn't search the sites once for each."""
+        return dict(zip(self.sites, self.formats, strict=True)).items()
+
     def __hash__(self) -> int:
-        return hash((self.sites, self.formats))
+        return hash(frozenset(zip(self.sites, self.formats, strict=True)))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Assignment):
-            return NotImplemented
-        return self.formats == other.formats and self.sites == other.sites
+        """Equal to every mapping of the same choices, in whatever order."""
+        if isinstance(other, Assignment) and self.formats == other.formats and self.sites == other.sites:
+            return True
+        return dict(self.items()) == dict(other.items()) if isinstance(other, Mapping) else NotImplemented
 
 
 FLOAT = Assignment((), ())

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bitfront.errors import DataError
+from bitfront.errors import DataError, ModelError
 from bitfront.files import write_bytes_whole
+from bitfront.quality.labels import check_labels
 from bitfront.runtime.data import Examples
 
 
@@ -48,12 +49,15 @@ def fit(
     """Train in place; the last epoch's figures are returned.
 
     Raises:
-        DataError: there are no labels, or the loss becomes NaN.
+        DataError: there are no labels, or wrong ones, or the loss becomes NaN.
+        ModelError: the model returns something else than one tensor.
     """
     if train.targets is None or judge.targets is None:
         raise DataError("Training needs labels, and the data has none.")
+    for part in (train, judge):
+        _check_labels(model, part)
     generator = torch.Generator().manual_seed(settings.seed)
-    steps = -(-len(train) // settings.batch_size)
+    steps = len(_batches(len(train), settings.batch_size, torch.Generator()))
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=steps * settings.epochs
@@ -62,7 +66,7 @@ def fit(
     for number in range(1, settings.epochs + 1):
         model.train()
         total = 0.0
-        for chosen in torch.randperm(len(train), generator=generator).split(settings.batch_size):
+        for chosen in _batches(len(train), settings.batch_size, generator):
             optimizer.zero_grad()
             loss = cross_entropy(model(*(tensor[chosen] for tensor in train.inputs)), train.targets[chosen])
             loss.backward()
@@ -75,6 +79,26 @@ def fit(
         watch(epoch)
     model.eval()
     return epoch
+
+
+def _check_labels(model: nn.Module, part: Examples) -> None:
+    with torch.inference_mode():
+        outputs = model.eval()(*part[:1].inputs)
+    if not isinstance(outputs, Tensor):
+        raise ModelError(f"Training needs a model that returns one tensor, not {type(outputs).__name__}.")
+    if part.targets is not None:
+        check_labels(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
+
+
+def _batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:
+    """The examples in random order, in batches; a single example left over joins the last batch.
+
+    Batch norm can't be trained on one example.
+    """
+    batches = list(torch.randperm(count, generator=generator).split(size))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def accuracy(model: nn.Module, examples: Examples, batch_size: int = 1024) -> float:

@@ -36,12 +36,15 @@ class Trial:
 
 def to_json_number(value: float) -> float | str:
     """JSON has no infinity: it is written as the string "inf" or "-inf"."""
-    return value if math.isfinite(value) else str(value)
+    return float(value) if math.isfinite(value) else str(float(value))
 
 
 def seal(record: dict[str, Any]) -> str:
-    """The record as one line (without line end) that carries its checksum."""
-    body = json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+    """The record as one line (without line end) that carries its checksum.
+
+    Plain ASCII: a reason for a failure may quote the name of a file that is no valid text.
+    """
+    body = json.dumps(record, separators=(",", ":"))
     return f'{body[:-1]},"checksum":"{zlib.crc32(body.encode()):08x}"}}'
 
 

@@ -20,6 +20,21 @@ from bitfront.formats import families, format
         ("q-3.3", "sign + -3 integer + 3 fraction bits make 1"),
         ("q65.-50", "the integer bits of a fixed-point format must lie in -64 … 64, got 65."),
         ("q-0.4", "the integer bits of a fixed-point format must lie in -64 … 64, got -0."),
+        ("e1m3", "the exponent bits of a minifloat must lie in 2 … 8, got 1."),
+        ("e9m3", "the exponent bits of a minifloat must lie in 2 … 8, got 9."),
+        ("e4m11", "the mantissa bits of a minifloat must lie in 0 … 10, got 11."),
+        ("bme4m11", "the mantissa bits of a minifloat must lie in 0 … 10, got 11."),
+        ("e4m3g1", "a group size must lie in 2 … 65536, got 1."),
+        ("log1", "the bits of a logarithmic format must lie in 2 … 8, got 1."),
+        ("blog9", "the bits of a logarithmic format must lie in 2 … 8, got 9."),
+        ("bfp17", "the bits of a block floating-point mantissa must lie in 2 … 16, got 17."),
+        ("mxfp8e4m3", "it is called 'mxfp8' here."),
+        ("mxfp5", "did you mean 'mxfp"),
+        ("MXFP4", "did you mean 'mxfp4'?"),
+        ("E4M3", "did you mean 'e4m3'?"),
+        ("mx_fp4", "did you mean 'mxfp4'?"),
+        ("binary3", "did you mean 'binary"),
+        ("trinary", "did you mean 'ternary'?"),
         ("INT8", "did you mean 'int8'?"),
         (" int8", "did you mean 'int8'?"),
         ("Int4G64", "did you mean 'int4g64'?"),
@@ -45,7 +60,7 @@ def test_wrong_names(wrong, words):
 
 def test_families_describe_themselves():
     found = families()
-    assert {"integer", "fixed_point", "machine_float"} <= set(found)
+    assert {"integer", "fixed_point", "machine_float", "minifloat", "microscaling", "ternary"} <= set(found)
     for family in found.values():
         assert family.meaning
         assert all(str(family.parse(example)) == example for example in family.examples)

@@ -3,35 +3,54 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from textwrap import fill
+from typing import Any
 
 from bitfront.cli.app import app
 from bitfront.errors import BitfrontError, InputError
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 
 def main() -> None:
     """Run the command; what goes wrong is one paragraph on standard error, `--debug` shows the traceback."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    given = [argument for argument in arguments if argument != "--debug"]
     try:
-        sys.exit(app([argument for argument in arguments if argument != "--debug"], standalone_mode=True))
-    except InputError as error:
-        _fail(str(error), 2, debug)
-    except BitfrontError as error:
-        _fail(str(error), 1, debug)
+        status = app(given or ["--help"], prog_name="bitfront", standalone_mode=False)
     except KeyboardInterrupt:
-        _fail("Interrupted.", 1, debug)
+        status = _INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
-        _fail(f"bitfront failed: {type(error).__name__}: {error} (--debug shows where).", 1, debug)
+        if debug:
+            traceback.print_exception(error)
+        sys.exit(_explain(error))
+    if status == _INTERRUPTED:
+        _say("Interrupted.")
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str, status: int, debug: bool) -> None:
-    if debug:
-        raise  # noqa: PLE0704 - called from an except block
-    print(fill(f"Error: {' '.join(message.split())}", 100, break_long_words=False), file=sys.stderr)
-    sys.exit(status)
+def _explain(error: Exception) -> int:
+    """Say what went wrong, and return the exit status."""
+    if isinstance(error, BitfrontError):
+        _say(str(error))
+        return 2 if isinstance(error, InputError) else 1
+    if hasattr(error, "format_message"):  # typer's own, of this or of click's making, about the arguments
+        usage: Any = error
+        command = usage.ctx.command_path if getattr(usage, "ctx", None) else "bitfront"
+        _say(f"{usage.format_message()} (`{command} --help` shows what there is.)")
+        return 2
+    _say(f"bitfront failed: {type(error).__name__}: {error} (--debug shows where).")
+    return 1
+
+
+def _say(message: str) -> None:
+    text = f"Error: {' '.join(message.split())}"
+    print(fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

@@ -17,7 +17,10 @@ app = typer.Typer(
 )
 
 RecipeFile = Annotated[Path, typer.Argument(help="A recipe (TOML), native or MASE's.", show_default=False)]
-Changes = Annotated[list[str], typer.Option("--set", help="Override a setting: search.trials=50.", metavar="KEY=VALUE")]
+Changes = Annotated[
+    list[str], typer.Option("--set", help="Override a setting: search.trials=50.", metavar="KEY=VALUE")
+]
+_NONE: list[str] = []  # typer hands over a list of its own
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
 
@@ -29,7 +32,9 @@ def _main() -> None:
 
 @app.command()
 def init(
-    target: Annotated[str, typer.Argument(help="The model: package.module:callable or path/file.py:callable.")],
+    target: Annotated[
+        str, typer.Argument(help="The model: package.module:callable or path/file.py:callable.")
+    ],
     data: Annotated[str, typer.Option(help="The data, likewise.")] = "",
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path("recipe.toml"),
     json: Json = False,
@@ -41,7 +46,7 @@ def init(
 
 
 @app.command()
-def inspect(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Quiet = False) -> None:
+def inspect(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet: Quiet = False) -> None:
     """Layers, sites, counts and the size of the space; nothing is searched."""
     from bitfront.cli.preparing import inspect_recipe
 
@@ -49,7 +54,7 @@ def inspect(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Q
 
 
 @app.command()
-def train(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Quiet = False) -> None:
+def train(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet: Quiet = False) -> None:
     """Fit the float model and save its weights where the recipe expects them."""
     from bitfront.cli.preparing import train_recipe
 
@@ -59,10 +64,12 @@ def train(recipe: RecipeFile, set_: Changes = [], json: Json = False, quiet: Qui
 @app.command()
 def search(
     recipe: RecipeFile,
-    set_: Changes = [],
+    set_: Changes = _NONE,
     run: Annotated[Path | None, typer.Option(help="Where the run lies; runs/NAME if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="How many processes evaluate.", min=1)] = None,
-    warm_start: Annotated[Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,12 +82,14 @@ def search(
 
 @app.command()
 def formats(
-    name: Annotated[str, typer.Argument(help="One format.")] = "", json: Json = False
+    name: Annotated[str, typer.Argument(help="One format.")] = "",
+    plot: Annotated[bool, typer.Option("--plot", help="Draw its codes on a line.")] = False,
+    json: Json = False,
 ) -> None:
     """What number formats exist."""
     from bitfront.cli.listing import list_formats
 
-    list_formats(name, json)
+    list_formats(name, json, plot)
 
 
 @app.command()

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 
-people = Console(stderr=True, highlight=False)
+from bitfront.recipe import Recipe
+
+
+def people() -> Console:
+    """The console for notes and progress."""
+    return Console(stderr=True, highlight=False)
 
 
 def note(text: str) -> None:
     """A remark for people."""
-    people.print(f"[yellow]note:[/yellow] {_plain(text)}", soft_wrap=True)
+    people().print(f"[yellow]note:[/yellow] {_plain(text)}", soft_wrap=True)
 
 
 def say(text: str) -> None:
     """A line for people."""
-    people.print(_plain(text), soft_wrap=True)
+    people().print(_plain(text), soft_wrap=True)
+
+
+def announce(recipe: Recipe, notes: Iterable[str]) -> None:
+    """What of other people's code is about to be imported, and what else to know of a recipe."""
+    named = [table.factory for table in (recipe.model, recipe.data) if table and table.factory]
+    if named:
+        say(f"Importing {', '.join(named)}, as the recipe says.")
+    for text in notes:
+        note(text)
 
 
 def _plain(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -12,11 +14,13 @@ from bitfront.cli import console
 from bitfront.cli.starter import starter_recipe
 from bitfront.errors import DataError, InputError, RecipeError
 from bitfront.files import write_whole
-from bitfront.recipe import Job, read
+from bitfront.recipe import Job, Recipe, read
+from bitfront.recipe.locating import blamed, errors_located
+from bitfront.recipe.sources import split
 from bitfront.report.inspection import inspection
 from bitfront.report.numbers import duration
 from bitfront.report.tables import layer_table
-from bitfront.runtime.data import as_examples
+from bitfront.runtime.data import Examples
 from bitfront.train import Epoch, Settings, fit, save_weights
 
 
@@ -24,6 +28,8 @@ def write_recipe(target: str, data: str, out: Path, json: bool) -> None:
     """A commented recipe; an existing file is never overwritten."""
     if out.exists():
         raise InputError(f"'{out}' exists already and is not overwritten; choose another name with --out.")
+    if not out.parent.is_dir():
+        raise InputError(f"'{out}' can't be written: there is no folder '{out.parent}'.")
     write_whole(out, starter_recipe(target, data, out.parent))
     if json:
         console.document({"recipe": str(out)})
@@ -37,19 +43,22 @@ def inspect_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool
     recipe, notes = read(path, changes)
     job = Job(recipe, path.parent)
     if not quiet:
-        named = [table.factory for table in (recipe.model, recipe.data) if table and table.factory]
-        console.say(f"Importing {', '.join(named)}, as the recipe says.")
-        for text in notes:
-            console.note(text)
-    warnings = job.check()
-    document = inspection(job.graph, job.space)
-    document["predicted_seconds"] = predicted_seconds(job)
+        console.announce(recipe, notes)
+    with errors_located(path, changes):
+        warnings = job.check(weights=False)
+        document = inspection(job.graph, job.space)
+        document["predicted_seconds"] = predicted_seconds(job)
     if not quiet:
         for text in warnings:
             console.note(text)
     if json:
         console.document(document)
-        return
+    else:
+        show_inspection(document, recipe)
+
+
+def show_inspection(document: dict[str, Any], recipe: Recipe) -> None:
+    """The layers as a table, and the sums."""
     out = Console(highlight=False)
     totals, space = document["totals"], document["space"]
     out.print(f"{document['model']} at batch size {document['batch_size']}", markup=False, soft_wrap=True)
@@ -81,30 +90,56 @@ def predicted_seconds(job: Job) -> float:
 def train_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool) -> None:
     """Fit the float model on the data's train split."""
     console.one_thread()
-    recipe, _ = read(path, changes)
-    if recipe.model is None or recipe.model.weights is None:
-        raise RecipeError("`weights` under [model] must say where the trained weights go.", ("model",))
-    job = Job(recipe, path.parent)
-    made = job.made_data
-    train = made.get("train") if isinstance(made, dict) else getattr(made, "train", None)
-    if train is None:
-        raise DataError("The data factory returns no 'train' split, so there is nothing to train on.")
-    torch.manual_seed(recipe.train.seed)
-    model = job.untrained
-    target = path.parent / recipe.model.weights
+    recipe, notes = read(path, changes)
+    if not quiet:
+        console.announce(recipe, notes)
     started = time.perf_counter()
+    with errors_located(path, changes):
+        target = path.parent / _weights(recipe)
+        job = Job(recipe, path.parent)
+        train = _train_split(job)
+        model = job.untrained
+        torch.manual_seed(recipe.train.seed)
 
-    def watch(epoch: Epoch) -> None:
-        if not quiet:
-            console.say(f"epoch {epoch.number}/{recipe.train.epochs}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2%}")
+        def watch(epoch: Epoch) -> None:
+            if not quiet:
+                count = f"{epoch.number}/{recipe.train.epochs}"
+                console.say(f"epoch {count}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2%}")
 
-    settings = Settings(
-        recipe.train.epochs, recipe.train.learning_rate, recipe.train.batch_size, recipe.train.seed
-    )
-    last = fit(model, as_examples("train", train), job.splits.search, settings, watch)
-    save_weights(model, target)
+        table = recipe.train
+        settings = Settings(table.epochs, table.learning_rate, table.batch_size, table.seed)
+        with blamed("data", "factory"):
+            last = fit(model, train, job.splits.search, settings, watch)
+        save_weights(model, target)
     seconds = time.perf_counter() - started
     if json:
-        console.document({"weights": str(target), "accuracy": last.accuracy, "loss": last.loss, "seconds": seconds})
+        console.document(
+            {"weights": str(target), "accuracy": last.accuracy, "loss": last.loss, "seconds": seconds}
+        )
     else:
-        console.say(f"Wrote {target}: accuracy {last.accuracy:.2%} on the search split after {duration(seconds)}.")
+        console.say(
+            f"Wrote {target}: accuracy {last.accuracy:.2%} on the search split after {duration(seconds)}."
+        )
+
+
+def _weights(recipe: Recipe) -> str:
+    if recipe.model is None or recipe.model.weights is None:
+        raise RecipeError("`weights` under [model] must say where the trained weights go.", ("model",))
+    if recipe.model.program is not None:
+        raise RecipeError("A saved program can't be trained; give a factory.", ("model", "program"))
+    if not recipe.model.weights.endswith(".safetensors"):
+        raise RecipeError(
+            f"`bitfront train` writes safetensors: '{recipe.model.weights}' must end in .safetensors.",
+            ("model", "weights"),
+        )
+    return recipe.model.weights
+
+
+def _train_split(job: Job) -> Examples:
+    made = job.made_data
+    found = made.get("train") if isinstance(made, Mapping) else getattr(made, "train", None)
+    if found is None:
+        message = "The data factory returns no 'train' split, so there is nothing to train on."
+        raise DataError(message, ("data", "factory"))
+    with blamed("data", "factory"):
+        return split({"calibration": found, "search": found}).search

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from json import dumps  # a JSON string is a TOML string too
 from pathlib import Path
 
+from bitfront.errors import ModelError
+from bitfront.graph.capture import trace
 from bitfront.recipe.schema import DataTable, ModelTable
 from bitfront.recipe.sources import load_data, load_model, resolve_callable
 
@@ -11,11 +15,11 @@ _TEMPLATE = """\
 # A bitfront recipe. `bitfront inspect` shows what it means, `bitfront search` runs it.
 
 [model]
-factory = "{target}"
+factory = {target}
 # weights = "weights.safetensors"      # .safetensors, or .pt/.pth (read with weights_only)
 
 [data]
-factory = "{data}"{data_comment}
+factory = {data}{data_comment}
 batch_size = 256
 # calibration = 512                    # examples that set input scales; all of the split if not given
 # search = 4096                        # examples that candidates are judged on
@@ -27,7 +31,7 @@ batch_size = 256
 {rules}
 # What is optimised (goal), limited (min, max) or only shown (report = true).
 [metrics]
-accuracy = {{ goal = "max" }}
+{metric} = {{ goal = "max" }}
 size = {{ goal = "min" }}                # max = "64 KiB" would make it a hard limit too
 
 [search]
@@ -49,30 +53,43 @@ input = ["uint8", "uint4"]
 def starter_recipe(target: str, data: str, directory: Path) -> str:
     """The text of a recipe for a model; with data, its layers are found and listed.
 
+    Files are found from where the command runs, and written as seen from the recipe.
+
     Raises:
         RecipeError: the model or the data can't be had.
         ModelError: the model can't be captured.
     """
-    ops, layers = ["linear", "conv2d"], ""
+    target, data = _as_seen_from(directory, target), _as_seen_from(directory, data)
+    ops, layers, metric = ["linear", "conv2d"], "", "accuracy"
     if data:
-        ops, layers = _layers(target, data, directory)
+        ops, layers, metric = _layers(target, data, directory)
     else:
         resolve_callable(target, directory, ("model", "factory"))
     return _TEMPLATE.format(
-        target=target,
-        data=data or "path/to/data.py:splits",
+        target=dumps(target),
+        data=dumps(data or "path/to/data.py:splits"),
         data_comment="" if data else "   # returns a dict: calibration, search, test, each (inputs, labels)",
         layers=layers,
+        metric=metric,
         rules="\n".join(_RULE.format(op=op) for op in ops),
     )
 
 
-def _layers(target: str, data: str, directory: Path) -> tuple[list[str], str]:
-    from bitfront.graph.capture import trace
+def _as_seen_from(directory: Path, name: str) -> str:
+    file, colon, attribute = name.rpartition(":")
+    if not file.endswith(".py") or not Path(file).is_file():
+        return name
+    return f"{os.path.relpath(file, directory)}{colon}{attribute}"
 
+
+def _layers(target: str, data: str, directory: Path) -> tuple[list[str], str, str]:
+    """Kinds of layers that hold weights, a comment that lists all sites, and a quality for the data."""
     model = load_model(ModelTable(factory=target), directory)
     splits, _ = load_data(DataTable(factory=data), directory)
     graph = trace(model, tuple(tensor[:8] for tensor in splits.calibration.inputs)).graph
-    found = [o for o in graph.operations if "weight" in o.sites and o.fan_in]
+    found = [o.op for o in graph.operations if "weight" in o.sites and o.fan_in]
+    if not found:
+        raise ModelError(f"{target} has no layer whose weights could be searched (linear, convolution, …).")
     lines = [f"#   {o.name} ({o.op}): {', '.join(o.sites)}" for o in graph.operations if o.sites]
-    return list(dict.fromkeys(o.op for o in found)), "# Sites of this model:\n" + "\n".join(lines) + "\n"
+    comment = "# Sites of this model:\n" + "\n".join(lines) + "\n"
+    return list(dict.fromkeys(found)), comment, "agreement" if splits.search.targets is None else "accuracy"

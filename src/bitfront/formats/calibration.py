@@ -10,6 +10,7 @@ Sources: Nagel et al. 2021, "A White Paper on Neural Network Quantization", arXi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import ceil
 
 from torch import Tensor
@@ -17,8 +18,9 @@ from torch import Tensor
 from bitfront.errors import InputError, suggest
 from bitfront.formats.format import Format
 from bitfront.formats.granularity import Axes, PerChannel, PerTensor
+from bitfront.formats.nested import NestedScale
 from bitfront.formats.observation import Observation
-from bitfront.formats.scale import AbsoluteMaximum, Constant, MinimumMaximum
+from bitfront.formats.scale import SMALLEST, Constant, MinimumMaximum, NoScale
 
 Calibrator = Callable[[Format, Observation], Format]
 
@@ -34,11 +36,11 @@ def calibrate(
 
     Formats that need no calibration come back unchanged: machine floats, fixed point, and groups and
     channels, whose scale is found per block at run time. A scale per channel is one for all where `axes`
-    has no channel.
+    has no channel. Where the scales of groups have one of the tensor above them, that one becomes constant.
 
     `method` is `minmax` (all that was seen fits), `percentile:P` with 50 < P <= 100 (P percent of the
     magnitudes fit; of affine formats, P percent above and P percent below) or `mse` (the range of least
-    squared error).
+    squared error). Formats whose scale is a mean magnitude take it of the sample, whatever the method.
 
     Raises:
         InputError: there is no such method.
@@ -51,7 +53,7 @@ def calibrate(
         observation = Observation()
         observation.observe(samples)
         samples = observation
-    return found(format, samples)
+    return found(format, samples) if format.scale.from_ends else _constant(format, samples.sample)
 
 
 def calibrator(method: str) -> Calibrator:
@@ -77,16 +79,18 @@ def _is_calibrated(format: Format, axes: Axes) -> bool:
     whole = isinstance(format.granularity, PerTensor) or (
         isinstance(format.granularity, PerChannel) and axes.channel is None
     )
-    return whole and isinstance(format.scale, AbsoluteMaximum | MinimumMaximum)
+    return isinstance(format.scale, NestedScale) or (whole and not isinstance(format.scale, Constant | NoScale))
 
 
-def _constant(format: Format, ends: Tensor) -> Format:
-    """The format with the scale that its own rule finds for a tensor with these ends, of shape (2,)."""
-    scale, offset = format.scale.parameters(ends.reshape(1, 2), format.element)
+def _constant(format: Format, values: Tensor) -> Format:
+    """The format with the scale that its own rule finds for a tensor of these values, of shape (values,)."""
+    if isinstance(format.scale, NestedScale):
+        outer = format.scale.tensor_scale(values.abs().amax(), format.element)
+        return format.with_scale(replace(format.scale, outer=outer.item()))
+    scale, offset = format.scale.parameters(values.reshape(1, -1), format.element)
     stored = format.scale.bits(format.element) - (0 if offset is None else format.element.bits)
-    return format.with_scale(
-        Constant((scale.item(),), None if offset is None else (offset.item(),), stored=stored)
-    )
+    unit = scale.item() or SMALLEST  # zero where a sign saw nothing but zeros
+    return format.with_scale(Constant((unit,), None if offset is None else (offset.item(),), stored=stored))
 
 
 def _percentile(number: str) -> Calibrator:
@@ -101,10 +105,10 @@ def _percentile(number: str) -> Calibrator:
         if percent == 100:  # the sample may lack the ends
             return _constant(format, seen.range)
         sample, shares = seen.sample, seen.range.new_tensor([1 - percent / 100, percent / 100])
-        if isinstance(format.scale, AbsoluteMaximum):
-            ends = sample.abs().quantile(shares[1]).expand(2)
-        else:
+        if isinstance(format.scale, MinimumMaximum):
             ends = sample.quantile(shares)
+        else:
+            ends = sample.abs().quantile(shares[1]).expand(2)
         return _constant(format, ends if ends.any() else seen.range)  # nearly all may be zero
 
     return find

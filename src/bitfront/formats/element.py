@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bitfront.errors import FormatError
+
 
 class Element(Protocol):
     """A finite grid of representable values, in units of the scale."""
@@ -28,12 +30,25 @@ class Element(Protocol):
         ...
 
     @property
+    def step(self) -> float:
+        """The least distance between two representable values."""
+        ...
+
+    @property
     def margin(self) -> float:
         """How far beyond an end a value doesn't count as saturated: half a step, which rounds to it."""
         ...
 
-    def round(self, values: Tensor) -> Tensor:
-        """The nearest representable values, ties to even, saturated: a new tensor of that shape and dtype."""
+    def round(self, values: Tensor, offset: Tensor | None = None) -> Tensor:
+        """The nearest representable values, ties to even, saturated: a new tensor of that shape and dtype.
+
+        What an offset means is the element's own affair: the zero point of integers, the inner magnitude of
+        `binary2`. The others never get one.
+        """
+        ...
+
+    def values(self) -> Tensor:
+        """Every representable value, ascending, of shape (codes,), float64."""
         ...
 
 
@@ -60,11 +75,21 @@ class Integer:
         return 2.0 ** (self.bits - 1) - 1.0 if self.signed else 2.0**self.bits - 1.0
 
     @property
+    def step(self) -> float:
+        return 1.0
+
+    @property
     def margin(self) -> float:
         return 0.5
 
-    def round(self, values: Tensor) -> Tensor:
-        return values.round().clamp_(self.lowest, self.largest)
+    def round(self, values: Tensor, offset: Tensor | None = None) -> Tensor:
+        if offset is None:
+            return values.round().clamp_(self.lowest, self.largest)
+        # Round before the zero point is added, as ONNX QuantizeLinear does: otherwise ties depend on its parity.
+        return values.round().add_(offset).clamp_(self.lowest, self.largest).sub_(offset)
+
+    def values(self) -> Tensor:
+        return torch.arange(self.lowest, self.largest + 1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -86,8 +111,18 @@ class MachineFloat:
         return torch.finfo(self.dtype).max
 
     @property
+    def step(self) -> float:
+        return torch.finfo(self.dtype).smallest_normal * torch.finfo(self.dtype).eps
+
+    @property
     def margin(self) -> float:
         return 0.0  # half a step beyond the largest fp32 isn't a float any more
 
-    def round(self, values: Tensor) -> Tensor:
+    def round(self, values: Tensor, offset: Tensor | None = None) -> Tensor:
         return values.clamp(self.lowest, self.largest).to(self.dtype).to(values.dtype)
+
+    def values(self) -> Tensor:
+        if self.bits > 16:
+            raise FormatError(f"All {2**self.bits:,} codes of {self.dtype} are too many to list.")
+        numbers = torch.arange(-(2**15), 2**15).to(torch.int16).view(self.dtype).double()
+        return numbers[numbers.isfinite()].unique()

@@ -20,12 +20,16 @@ from bitfront.formats.scale import AbsoluteMaximum, Constant, MinimumMaximum
 
 @dataclass(frozen=True)
 class Family:
-    """`pattern` matches whole names; `build` turns a match into a format or raises FormatError."""
+    """`pattern` matches whole names; `build` turns a match into a format or raises FormatError.
+
+    `mase` is what MASE calls the family, where it has it.
+    """
 
     pattern: str
     build: Callable[[re.Match[str]], Format]
     examples: tuple[str, ...]
     meaning: str
+    mase: str = ""
 
     def parse(self, name: str) -> Format | None:
         """The format of that name, None if the name isn't of this family."""
@@ -33,35 +37,37 @@ class Family:
         return None if match is None else self.build(match)
 
 
-def _whole(text: str, low: int, high: int, what: str, name: str) -> int:
+def whole_number(text: str, low: int, high: int, what: str, name: str) -> int:
+    """The number of a part of a name; FormatError where it is out of bounds or oddly spelt."""
     number = int(text)
     if text != str(number) or not low <= number <= high:
         raise FormatError(f"'{name}' is not a format: {what} must lie in {low} … {high}, got {text}.")
     return number
 
 
-def _granularity(suffix: str | None, name: str) -> Granularity:
+def granularity(suffix: str | None, name: str) -> Granularity:
+    """Nothing: one scale; `c`: one per output channel; `gN`: one per group of N."""
     if not suffix:
         return PerTensor()
     if suffix == "c":
         return PerChannel()
-    return Grouped(_whole(suffix[1:], 2, 65536, "a group size", name))
+    return Grouped(whole_number(suffix[1:], 2, 65536, "a group size", name))
 
 
 def _integer(match: re.Match[str]) -> Format:
     name = match.group()
-    granularity = _granularity(match["suffix"], name)
-    half = isinstance(granularity, Grouped)
-    bits = _whole(match["bits"], 2, 16, "the bits of an integer", name)
+    groups = granularity(match["suffix"], name)
+    half = isinstance(groups, Grouped)
+    bits = whole_number(match["bits"], 2, 16, "the bits of an integer", name)
     if match["unsigned"]:
-        return Format(name, Integer(bits, signed=False), granularity, MinimumMaximum(half))
-    return Format(name, Integer(bits), granularity, AbsoluteMaximum(half))
+        return Format(name, Integer(bits, signed=False), groups, MinimumMaximum(half))
+    return Format(name, Integer(bits), groups, AbsoluteMaximum(half))
 
 
 def _fixed_point(match: re.Match[str]) -> Format:
     name = match.group()
-    whole = _whole(match["integer"], -64, 64, "the integer bits of a fixed-point format", name)
-    fraction = _whole(match["fraction"], -64, 64, "the fraction bits of a fixed-point format", name)
+    whole = whole_number(match["integer"], -64, 64, "the integer bits of a fixed-point format", name)
+    fraction = whole_number(match["fraction"], -64, 64, "the fraction bits of a fixed-point format", name)
     bits = 1 + whole + fraction
     if not 2 <= bits <= 24:  # float32, in which quantization is simulated, has 24 bits of mantissa
         raise FormatError(
@@ -87,6 +93,7 @@ fixed_point = Family(
     _fixed_point,
     ("q3.4", "q7.8", "q-2.9"),
     "two's-complement fixed point: sign, integer and fraction bits",
+    mase="integer",
 )
 machine_float = Family(
     r"fp32|fp16|bf16", _machine_float, ("fp32", "fp16", "bf16"), "the machine's own floats"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bitfront.formats.element import Element, MachineFloat
+from bitfront.formats.element import Element, Integer, MachineFloat
 from bitfront.formats.granularity import Axes, Granularity, PerTensor, Restore
 from bitfront.formats.scale import Constant, NoScale, ScaleRule
 
@@ -51,7 +51,7 @@ class Format:
         if values.requires_grad and torch.is_grad_enabled():
             return _StraightThrough.apply(values, self, axes)  # pyright: ignore[reportReturnType]
         rows, scale, offset, restore = self._arrange(values, axes)
-        return _put_back(_round(rows, scale, offset, self.element), restore, values.dtype)
+        return _put_back(_round(rows, scale, offset, self.element), restore, values)
 
     def in_range(self, values: Tensor, axes: Axes = Axes()) -> Tensor:
         """True where a value does not saturate; same shape, boolean."""
@@ -75,7 +75,7 @@ class Format:
         """Everything stored for a tensor of this shape: elements, scales, zero points, padding of groups."""
         stored = self.granularity.stored(tuple(shape), axes)
         groups = self.granularity.groups(tuple(shape), axes)
-        return stored * self.element.bits + groups * self.scale.bits(self.element)
+        return stored * self.element.bits + groups * self.scale.bits(self.element) + self.scale.shared_bits
 
     def with_scale(self, rule: ScaleRule) -> Format:
         """The same format with another scale rule (a calibrated constant)."""
@@ -89,24 +89,27 @@ _Arranged = tuple[Tensor, Tensor | None, Tensor | None, Restore | None]
 def _round(rows: Tensor, scale: Tensor | None, offset: Tensor | None, element: Element) -> Tensor:
     if scale is None:
         return element.round(rows)
-    if offset is None:
-        return element.round(rows / scale).mul_(scale)
-    # Round before the zero point is added, as ONNX QuantizeLinear does: otherwise ties depend on its parity.
-    return element.round((rows / scale).round_().add_(offset)).sub_(offset).mul_(scale)
+    return element.round(rows / scale, offset).mul_(scale)
 
 
 def _inside(rows: Tensor, scale: Tensor | None, offset: Tensor | None, element: Element) -> Tensor:
     codes = rows if scale is None else rows / scale
-    codes = codes if offset is None else codes + offset
-    return (codes >= element.lowest - element.margin) & (codes <= element.largest + element.margin)
+    if offset is not None and isinstance(element, Integer):
+        codes = codes + offset  # a zero point moves the range
+    # 0 / 0 where a group of zeros has the scale zero: NaN doesn't saturate.
+    return ~((codes < element.lowest - element.margin) | (codes > element.largest + element.margin))
 
 
-def _put_back(rows: Tensor, restore: Restore | None, dtype: torch.dtype) -> Tensor:
+def _put_back(rows: Tensor, restore: Restore | None, original: Tensor) -> Tensor:
+    """The rounded rows in the shape, dtype and memory layout of the original (kernels are chosen by layout)."""
     values = rows if restore is None else restore(rows)
-    if values.dtype is dtype:
+    dtype = original.dtype
+    if values.dtype is not dtype:
+        # 65504 of a float16 tensor is 65536 in bf16: a narrow tensor must not overflow on the way back.
+        values = values.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max).to(dtype)
+    if restore is None or values.stride() == original.stride():
         return values
-    # 65504 of a float16 tensor is 65536 in bf16: a narrow tensor must not overflow on the way back.
-    return values.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max).to(dtype)
+    return torch.empty_like(original).copy_(values)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -115,7 +118,7 @@ class _StraightThrough(torch.autograd.Function):
         rows, scale, offset, restore = format._arrange(values, axes)
         inside = _inside(rows, scale, offset, format.element)
         ctx.save_for_backward(inside if restore is None else restore(inside))
-        return _put_back(_round(rows, scale, offset, format.element), restore, values.dtype)
+        return _put_back(_round(rows, scale, offset, format.element), restore, values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -67,7 +67,7 @@ class PerTensor:
 
 @dataclass(frozen=True)
 class PerChannel:
-    """One scale per output channel."""
+    """One scale per output channel, or for the whole tensor where there are none."""
 
     suffix: str = "c"
 

@@ -1,9 +1,9 @@
 """Scale rules: how the unit of a group is found.
 
-A rule turns a matrix (groups, elements) into a scale and an offset of shape (groups, 1); an element is then
-`value / scale + offset`. Scales are float32 (or fp16) numbers whatever the tensor is, as they are stored.
+A rule turns a matrix (groups, elements) into a scale and an offset of shape (groups, 1). The scale is the unit in
+which an element rounds; of integers the offset is the zero point: an element is then `value / scale + offset`. Scales are float32 (or fp16) numbers whatever the tensor is, as they are stored.
 They are positive and finite for every finite input, and no code times its scale overflows, so that quantizing
-finite numbers never gives NaN or infinity.
+finite numbers never gives NaN or infinity. (Zero they are for a group of zeros whose element has no zero: a sign.)
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ from torch import Tensor
 from bitfront.errors import FormatError
 from bitfront.formats.element import Element
 
-_SMALLEST = torch.finfo(torch.float32).tiny  # a smaller scale would make 1 / scale overflow
-_LARGEST = torch.finfo(torch.float32).max * (1 - 2.0**-22)  # a few roundings below the end of float32
+SMALLEST = torch.finfo(torch.float32).tiny  # a smaller scale would make 1 / scale overflow
+LARGEST = torch.finfo(torch.float32).max * (1 - 2.0**-22)  # a few roundings below the end of float32
 _HALF = torch.finfo(torch.float16)
 
 
 class ScaleRule(Protocol):
     """Finds scale and offset of each row of a matrix."""
+
+    @property
+    def shared_bits(self) -> int:
+        """Stored bits of what all groups of a tensor share."""
+        ...
+
+    @property
+    def from_ends(self) -> bool:
+        """Whether all that matters of a group is its least and its greatest value."""
+        ...
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         """Scale and offset (None: zero), each of shape (rows, 1) or (1, 1)."""
@@ -39,6 +49,9 @@ class ScaleRule(Protocol):
 @dataclass(frozen=True)
 class NoScale:
     """The element's own values, as they are."""
+
+    shared_bits = 0
+    from_ends = True
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         return matrix.new_ones((1, 1), dtype=torch.float32), None
@@ -55,10 +68,12 @@ class AbsoluteMaximum:
     """
 
     half: bool = False
+    shared_bits = 0
+    from_ends = True
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         peak = matrix.abs().amax(dim=1, keepdim=True)
-        scale = stored(peak / element.largest, _LARGEST / element.largest, self.half)
+        scale = stored(peak / element.largest, LARGEST / element.largest, self.half)
         return torch.where(peak > 0, scale, 1.0), None
 
     def bits(self, element: Element) -> int:
@@ -73,6 +88,8 @@ class MinimumMaximum:
     """
 
     half: bool = False
+    shared_bits = 0
+    from_ends = True
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         low = matrix.amin(dim=1, keepdim=True).clamp(max=0)
@@ -85,7 +102,7 @@ class MinimumMaximum:
 
 def stored(scale: Tensor, limit: float, half: bool) -> Tensor:
     """The scale as it is stored: from the smallest usable one to `limit`, in float32 or (rounded up) fp16."""
-    scale = scale.clamp(_SMALLEST, limit).float()
+    scale = scale.clamp(SMALLEST, limit).float()
     if not half:
         return scale
     scale = scale.clamp(_HALF.smallest_normal * _HALF.eps, min(limit, _HALF.max))
@@ -97,10 +114,10 @@ def stored(scale: Tensor, limit: float, half: bool) -> Tensor:
 def affine(low: Tensor, high: Tensor, element: Element, half: bool = False) -> tuple[Tensor, Tensor]:
     """Scale and zero point that spread [low, high] (low <= 0 <= high) over the element's codes."""
     codes = element.largest - element.lowest
-    scale = torch.where(low < high, stored(high / codes - low / codes, _LARGEST, half), 1.0)
+    scale = torch.where(low < high, stored(high / codes - low / codes, LARGEST, half), 1.0)
     offset = (element.lowest - low / scale).round().clamp(element.lowest, element.largest).float()
     if not half:  # the code farthest from the zero point must not overflow; fp16 scales are far from it
-        scale = scale.minimum(_LARGEST / torch.maximum(offset - element.lowest, element.largest - offset))
+        scale = scale.minimum(LARGEST / torch.maximum(offset - element.lowest, element.largest - offset))
     return scale, offset
 
 
@@ -114,6 +131,8 @@ class Constant:
     scale: tuple[float, ...]
     offset: tuple[float, ...] | None = None
     stored: int = 32
+    shared_bits = 0
+    from_ends = True
 
     def __post_init__(self) -> None:
         if not self.scale or not all(scale > 0 and isfinite(scale) for scale in self.scale):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import operator
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
+from bitfront.errors import ModelError
 from bitfront.graph.model import Graph, Operation, Parameter, Shape, Site, Value
+from bitfront.graph.naming import name_operations, op_name
 from bitfront.graph.operations import ALIASES, FREE, KINDS, Call, Counts, Kind
 
 
@@ -34,7 +36,6 @@ def build_graph(exported: ExportedProgram, batch_size: int, model: str) -> tuple
     owners: dict[str, str] = {}  # name of the parameter -> name of its site
     operations = tuple(_operation(node, context, sites, owners) for node in nodes)
     user_inputs = [n for n in exported.graph.nodes if n.name in exported.graph_signature.user_inputs]
-    outputs = [n for n in exported.graph.output_node().all_input_nodes]
     graph = Graph(
         model=model,
         batch_size=batch_size,
@@ -42,7 +43,7 @@ def build_graph(exported: ExportedProgram, batch_size: int, model: str) -> tuple
         sites=tuple(sites.values()),
         parameters=tuple(_all_parameters(operations, context)),
         inputs=tuple(_value(node, context) for node in user_inputs),
-        outputs=tuple(_value(node, context) for node in outputs),
+        outputs=tuple(_value(node, context) for node in output_tensors(exported)),
     )
     return graph, dict(context.names)
 
@@ -54,49 +55,20 @@ def is_operation(node: Node) -> bool:
     return any(isinstance(value, Tensor) for value in _results(node))
 
 
+def output_tensors(exported: ExportedProgram) -> list[Node]:
+    """The nodes of the tensors that the program returns, in order; one that is returned twice, twice."""
+    (results,) = exported.graph.output_node().args
+    return list(_tensors(results))
+
+
+def symbol(size: Any) -> Any:
+    """The size of an axis as a number or as an expression of symbols."""
+    return size if isinstance(size, int) else size.node.expr
+
+
 def _results(node: Node) -> tuple[Any, ...]:
     value = node.meta.get("val")
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-
-
-def op_name(node: Node) -> str:
-    """`conv2d` for aten.conv2d.default; in-place calls are rewritten before."""
-    assert isinstance(node.target, torch._ops.OpOverload)
-    namespace, name = node.target._schema.name.split("::")
-    return name if namespace == "aten" else f"{namespace}.{name}"
-
-
-def module_path(node: Node) -> tuple[str, int]:
-    """Path of the module that made this call, and which call of the module it was."""
-    stack = node.meta.get("nn_module_stack") or {}
-    entries = [(key, path) for key, (path, _) in stack.items() if not path.startswith("_empty")]
-    if not entries:
-        return "", 0
-    key, path = entries[-1]
-    call = key.rpartition("@")[2]
-    return path.partition("@")[0], int(call) if "@" in key and call.isdigit() else 0
-
-
-def name_operations(nodes: list[Node]) -> dict[str, str]:
-    """A layer is named by its module path, a functional operation by module path and op.
-
-    A module names its operation when it is a leaf and does one thing that computes; a module called again
-    gets `@1`, `@2`, …
-    """
-    paths = {node: module_path(node) for node in nodes}
-    with_children = {path.rpartition(".")[0] for path, _ in paths.values() if path} | {""}
-    computing = Counter(paths[node] for node in nodes if op_name(node) not in FREE)
-    names: dict[str, str] = {}
-    taken: Counter[str] = Counter()
-    for node in nodes:
-        path, call = paths[node]
-        op = KINDS[op_name(node)].op if op_name(node) in KINDS else op_name(node)
-        lone = computing[path, call] == 1 and op_name(node) not in FREE
-        name = path if lone and path not in with_children else f"{path}/{op}" if path else op
-        name += f"@{call}" if call else ""
-        taken[name] += 1
-        names[node.name] = name if taken[name] == 1 else f"{name}_{taken[name] - 1}"
-    return names
 
 
 def arguments(node: Node) -> dict[str, Any]:
@@ -113,13 +85,19 @@ def _symbols(exported: ExportedProgram, batch_size: int) -> dict[Any, int]:
     for node in exported.graph.nodes:
         value = node.meta.get("val") if node.op == "placeholder" else None
         if isinstance(value, Tensor) and value.dim() and isinstance(value.shape[0], torch.SymInt):
-            found[value.shape[0].node.expr] = batch_size
+            found[symbol(value.shape[0])] = batch_size
     return found
 
 
 def _shape(value: Tensor, context: _Context) -> Shape:
-    sizes = context.sizes
-    return tuple(s if isinstance(s, int) else int(s.node.expr.subs(sizes)) for s in value.shape)
+    symbols = [symbol(size) for size in value.shape]
+    sizes = [size if isinstance(size, int) else size.subs(context.sizes) for size in symbols]
+    if any(getattr(size, "free_symbols", None) for size in sizes):
+        raise ModelError(
+            "The model makes a tensor whose shape depends on the values of its inputs (by a mask, nonzero or "
+            "unique, say), so what it costs can't be counted. Use torch.where or a product with the mask."
+        )
+    return tuple(int(size) for size in sizes)
 
 
 def _bits(dtype: torch.dtype) -> int:
@@ -171,11 +149,7 @@ def _operation(node: Node, context: _Context, sites: dict[str, Site], owners: di
         op=kind.op if kind else op_name(node),
         status=status,
         inputs=tuple(inputs.values()),
-        outputs=tuple(
-            Value(node.name, _shape(value, context), _bits(value.dtype))
-            for value in _results(node)
-            if isinstance(value, Tensor)
-        ),
+        outputs=_outputs(node, context),
         parameters=parameters,
         sites=roles,
         macs=counts.macs,
@@ -186,7 +160,18 @@ def _operation(node: Node, context: _Context, sites: dict[str, Site], owners: di
 
 
 def _with_role(parameter: Parameter, role: str) -> Parameter:
-    return Parameter(parameter.name, role, parameter.shape, parameter.bits, parameter.trained)
+    return replace(parameter, role=ALIASES.get(role, role))
+
+
+def _outputs(node: Node, context: _Context) -> tuple[Value, ...]:
+    """What the call gives, under the names by which other operations read it."""
+    names = {user.args[1]: user.name for user in node.users if user.target is operator.getitem}
+    several = isinstance(node.meta.get("val"), (tuple, list))
+    return tuple(
+        Value(names.get(i, f"{node.name}.{i}") if several else node.name, _shape(v, context), _bits(v.dtype))
+        for i, v in enumerate(_results(node))
+        if isinstance(v, Tensor)
+    )
 
 
 def _count(node: Node, kind: Kind | None, given: Mapping[str, Any], context: _Context) -> Counts:
@@ -215,15 +200,16 @@ def _sites(
         if role is None or not _results(tensor)[0].dtype.is_floating_point:
             continue
         stored = context.stored.get(tensor.name)
-        if stored is None and role_name in ("weight", "bias"):
-            continue  # computed on the way: not a stored tensor that could be given a format
-        name = owners.get(stored.name, f"{layer}:{role_name}") if stored else f"{layer}:{role_name}"
+        if (stored is not None) != (role_name in ("weight", "bias")):
+            continue  # a weight that is computed on the way, or a constant that is read like an activation
+        name = f"{layer}:{role_name}"
+        if stored is not None:
+            name = owners.setdefault(stored.name, name)
         if name not in sites:
-            shape = stored.shape if stored else _value(tensor, context).shape
-            origin = stored.name if stored else tensor.name
+            shape, origin = (
+                (stored.shape, stored.name) if stored else (_value(tensor, context).shape, tensor.name)
+            )
             sites[name] = Site(layer, role_name, origin, shape, role.channel, role.reduction)
-        if stored:
-            owners[stored.name] = name
         found[role_name] = name
     return found
 

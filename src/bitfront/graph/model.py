@@ -117,7 +117,7 @@ class Graph:
     batch_size: int
     operations: tuple[Operation, ...]
     sites: tuple[Site, ...]
-    parameters: tuple[Parameter, ...]  # every stored tensor once, used or not
+    parameters: tuple[Parameter, ...]  # every stored tensor that an operation reads, once
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 

@@ -3,8 +3,8 @@
 Every ATen operation is a row here, or free (moves data, computes nothing), or unknown and then named.
 
 Conventions: `macs` counts one multiply–accumulate per product of a linear, convolution or matrix product.
-`flops` counts everything else, per element: batch normalisation 4, layer normalisation 5, activations, additions
-and products 1, pooling one per value read. These are the "computations" of the MASE course labs.
+`flops` counts everything else, per element: batch normalisation 4, layer normalisation 5, activations,
+additions and products 1, pooling one per value read. These are the "computations" of the MASE course labs.
 """
 
 from __future__ import annotations
@@ -102,9 +102,8 @@ def _kinds() -> dict[str, Kind]:
     for dimensions in (1, 2, 3):
         weight = Role(0, tuple(range(1, dimensions + 2)))
         add(f"conv{dimensions}d", _convolution, input=Role(reduction=(1,)), weight=weight, bias=_VECTOR)
-    norm = {"weight": _VECTOR, "bias": _VECTOR}
-    add("batch_norm", _per_output(4), input=Role(reduction=(1,)), **norm)
-    add("layer_norm", _per_output(5), input=_INPUT, **norm)
+    add("batch_norm", _per_output(4), input=Role(reduction=(1,)), weight=_VECTOR, bias=_VECTOR)
+    add("layer_norm", _per_output(5), input=_INPUT, weight=_VECTOR, bias=_VECTOR)
     activations = (
         "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid "
         "softplus softsign logsigmoid log_sigmoid exp sqrt rsqrt"
@@ -126,8 +125,10 @@ KINDS: Mapping[str, Kind] = _kinds()
 ALIASES: Mapping[str, str] = {"self": "input"}
 
 FREE = frozenset(
-    "view reshape flatten unflatten squeeze unsqueeze permute transpose t contiguous clone detach detach_ alias "
-    "slice select narrow split chunk split_with_sizes unbind expand expand_as cat stack pad constant_pad_nd "
-    "dropout feature_dropout alpha_dropout to _to_copy type_as identity lift_fresh_copy movedim numpy_T flip roll "
-    "zeros ones full arange zeros_like ones_like full_like scalar_tensor index_select gather".split()
+    """
+    view reshape flatten unflatten squeeze unsqueeze permute transpose t contiguous clone detach detach_ alias
+    slice select narrow split chunk split_with_sizes unbind expand expand_as cat stack pad constant_pad_nd
+    dropout feature_dropout alpha_dropout to _to_copy type_as identity lift_fresh_copy movedim numpy_T flip
+    roll zeros ones full arange zeros_like ones_like full_like scalar_tensor index_select gather
+    """.split()  # noqa: SIM905
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bitfront import plugins
 from bitfront.costs.base import Cost
@@ -13,6 +12,7 @@ from bitfront.errors import RecipeError, suggest
 from bitfront.graph.model import Graph
 from bitfront.metric import Limit, Metric, Objective, Objectives
 from bitfront.quality.base import Quality
+from bitfront.recipe.locating import blamed
 from bitfront.recipe.schema import MetricTable, Recipe
 from bitfront.recipe.units import Bound, bound
 from bitfront.space import Space
@@ -43,19 +43,21 @@ class Goals:
         for name, (low, high) in self.bounds.items():
             floor = None if low is None else low.resolve(baseline[name])
             ceiling = None if high is None else high.resolve(baseline[name])
-            if floor is not None and ceiling is not None and floor > ceiling:
-                raise RecipeError(f"No {name} can be at least {floor:g} and at most {ceiling:g}.", ("metrics", name))
+            _check_order(name, floor, ceiling)
             limits.append(Limit(metrics[name], floor, ceiling))
-        combine = None
-        if self.recipe.search.combine:
-            combine = self.recipe.search.direction or "min"
+        search = self.recipe.search
+        weights = {
+            name: 1.0 if table.weight is None else float(table.weight) for name, table in tables.items()
+        }
         return Objectives(
-            tuple(Objective(metrics[name], float(table.weight or 1.0)) for name, table in tables.items()),
+            tuple(Objective(metrics[name], weight) for name, weight in weights.items()),
             tuple(limits),
-            combine,
+            search.direction if search.combine else None,
         )
 
-    def check_possible(self, graph: Graph, space: Space, baseline: Mapping[str, float] | None = None) -> list[str]:
+    def check_possible(
+        self, graph: Graph, space: Space, baseline: Mapping[str, float] | None = None
+    ) -> list[str]:
         """Warnings on objectives that are the same everywhere in the space.
 
         Raises:
@@ -85,21 +87,32 @@ class Goals:
             value = bounded.resolve(baseline[metric.name] if baseline else 0.0)
             if (key == "max" and value < lowest) or (key == "min" and value > highest):
                 nearest = lowest if key == "max" else highest
+                more = "less" if key == "max" else "more"
+                written = getattr(self.recipe.metrics[metric.name], key)
+                meaning = f", which is {value:g}," if isinstance(written, str) else ""
                 raise RecipeError(
-                    f"The limit {key} = {self._written(metric.name, key)!r} on {metric.name} is impossible: no point "
-                    f"of the space has {'less' if key == 'max' else 'more'} than {nearest:g} {metric.unit}.",
+                    f"The limit {key} = {written!r} on {metric.name}{meaning} is impossible: no point of the "
+                    f"space has {more} than {_with_unit(nearest, metric.unit)}.",
                     ("metrics", metric.name, key),
                 )
 
-    def _written(self, name: str, key: str) -> Any:
-        return getattr(self.recipe.metrics[name], key)
+
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value:g} ({value:.0%})" if unit == "fraction" else f"{value:.10g} {unit}".rstrip()
+
+
+def _check_order(name: str, floor: float | None, ceiling: float | None) -> None:
+    if floor is not None and ceiling is not None and floor > ceiling:
+        raise RecipeError(
+            f"No {name} can be at least {floor:g} and at most {ceiling:g}.", ("metrics", name, "min")
+        )
 
 
 def make_goals(recipe: Recipe) -> Goals:
     """Resolve the names of the metrics.
 
     Raises:
-        RecipeError: an unknown metric or option, or a limit that can't be read.
+        RecipeError: an unknown metric or option, or a limit that can't be read or kept.
     """
     qualities: list[Quality] = []
     costs: list[Cost] = []
@@ -110,7 +123,10 @@ def make_goals(recipe: Recipe) -> Goals:
             qualities.append(made)
         else:
             costs.append(made)
-        bounds[name] = (_bound(name, "min", table.min, made.metric), _bound(name, "max", table.max, made.metric))
+        low, high = _bound(name, "min", table.min, made.metric), _bound(name, "max", table.max, made.metric)
+        if low is not None and high is not None and low.factor == high.factor == 0:
+            _check_order(name, low.offset, high.offset)
+        bounds[name] = (low, high)
     limited = {name: pair for name, pair in bounds.items() if pair != (None, None)}
     return Goals(tuple(qualities), tuple(costs), limited, recipe)
 
@@ -125,8 +141,15 @@ def _make(name: str, table: MetricTable) -> Quality | Cost:
     for option in table.options:
         if option not in parameters:
             known = (*parameters, *MetricTable.model_fields)
-            raise RecipeError(f"'{option}' is not an option of {name} ({suggest(option, known)}).", ("metrics", name, option))
-    made = factory(**table.options)
+            raise RecipeError(
+                f"'{option}' is not a key of the metric {name} ({suggest(option, known)}).",
+                ("metrics", name, option),
+            )
+    try:
+        with blamed("metrics", name):
+            made = factory(**table.options)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"The options of {name} don't work: {error}.", ("metrics", name)) from error
     return made if table.goal is None else replace(made, metric=replace(made.metric, goal=table.goal))
 
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bitfront import plugins
 from bitfront.errors import RecipeError, suggest
+from bitfront.formats.calibration import calibrator
 from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
-from bitfront.quality.labels import check_labels
+from bitfront.recipe.checks import check_label_range, require_labels, unknown_operations
+from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
+from bitfront.recipe.locating import blamed
 from bitfront.recipe.schema import Recipe
-from bitfront.recipe.sources import load_data, load_model
+from bitfront.recipe.sources import load_data, load_model, split
+from bitfront.recipe.weights import check_weights
 from bitfront.rules import Rule, build_space
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
-from bitfront.runtime.data import Examples, Splits, splits
+from bitfront.runtime.data import Splits
 from bitfront.runtime.evaluator import ModelEvaluator
 from bitfront.runtime.plan import Plan
 from bitfront.space import Space
@@ -52,6 +53,11 @@ class Job:
         self._given_data = data
         self._batch_size = batch_size
 
+    @property
+    def given(self) -> bool:
+        """Whether model and data came from Python."""
+        return self._given_model is not None and self._given_data is not None
+
     @cached_property
     def model(self) -> nn.Module:
         """The float model with its weights."""
@@ -64,6 +70,7 @@ class Job:
 
     def _model(self, with_weights: bool) -> nn.Module:
         if self._given_model is not None:
+            check_weights(self._given_model)
             return self._given_model
         if self.recipe.model is None:
             raise RecipeError("'model' is missing: the recipe needs a [model] table.", ("model",))
@@ -72,7 +79,7 @@ class Job:
     @cached_property
     def _data(self) -> tuple[Splits, Any]:
         if self._given_data is not None:
-            return splits(self._given_data, {}), self._given_data
+            return split(self._given_data), self._given_data
         if self.recipe.data is None:
             raise RecipeError("'data' is missing: the recipe needs a [data] table.", ("data",))
         return load_data(self.recipe.data, self.directory)
@@ -91,6 +98,14 @@ class Job:
     def batch_size(self) -> int:
         return self.recipe.data.batch_size if self.recipe.data else self._batch_size
 
+    @property
+    def _calibration(self) -> str:
+        return self.recipe.data.calibration_method if self.recipe.data else "minmax"
+
+    @property
+    def _output(self) -> int | None:
+        return self.recipe.model.output if self.recipe.model else None
+
     @cached_property
     def program(self) -> Program:
         """The captured model at the recipe's batch size."""
@@ -101,8 +116,10 @@ class Job:
         # The graph counts whole batches, also where the search split is smaller than one.
         repeats = -(-self.batch_size // len(examples))
         inputs = tuple(torch.cat([tensor] * repeats)[: self.batch_size] for tensor in examples.inputs)
-        name = self.recipe.model.factory if self.recipe.model else None
-        return trace(model, inputs, name or type(model).__name__)
+        table = self.recipe.model
+        name = table.factory or table.program if table else None
+        with blamed("model", "program" if table and table.program else "factory"):
+            return trace(model, inputs, name or type(model).__name__)
 
     @cached_property
     def graph(self) -> Graph:
@@ -122,22 +139,24 @@ class Job:
         """The metrics and what the search is after."""
         return make_goals(self.recipe)
 
-    def check(self) -> list[str]:
+    def check(self, weights: bool = True) -> list[str]:
         """Everything that can be checked before anything runs; warnings for people.
+
+        What is quick to tell comes first: names, then data, model and space. Without `weights` the file of
+        the weights may be missing.
 
         Raises:
             InputError: the recipe, the model or the data is wrong.
         """
         self._strategy_factory()
-        notes = self.goals.check_possible(self.graph, self.space)
-        for operation in self.graph.unknown:
-            notes.append(
-                f"'{operation.name}' ({operation.op}) is an operation bitfront doesn't know: it runs in float, "
-                "and its FLOPs are not counted."
-            )
-        if any(quality.needs_labels for quality in self.goals.qualities) and self.splits.search.targets is None:
-            names = ", ".join(q.metric.name for q in self.goals.qualities if q.needs_labels)
-            raise RecipeError(f"{names} need labels, and the search split has none.", ("metrics",))
+        goals = self.goals
+        with blamed("data", "calibration_method"):
+            calibrator(self._calibration)
+        require_labels(goals.qualities, self.splits)
+        if weights:
+            _ = self.program  # then the graph comes from it
+        notes = goals.check_possible(self.graph, self.space)
+        notes += unknown_operations(self.graph)
         if self.recipe.search.workers > 1:
             notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
         return notes
@@ -145,29 +164,25 @@ class Job:
     @cached_property
     def plan(self) -> Plan:
         """The compiled model."""
-        return compile_plan(self.program, self.recipe.model.output if self.recipe.model else None)
+        with blamed("model", "output"):
+            return compile_plan(self.program, self._output)
 
     @cached_property
     def candidates(self) -> Candidates:
         """Quantized tensors, with input scales from the calibration split."""
-        observations = observe(self.plan, self.splits.calibration, self.batch_size)
-        method = self.recipe.data.calibration_method if self.recipe.data else "minmax"
-        return Candidates(self.plan, observations, method)
+        with blamed("data", "factory"):
+            observations = observe(self.plan, self.splits.calibration, self.batch_size)
+        return Candidates(self.plan, observations, self._calibration)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator:
         """Judges on the search split."""
-        self._check_labels(self.splits.search)
+        with blamed("data", "factory"):
+            check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
         return ModelEvaluator(
             self.plan, self.candidates, self.splits.search, self.batch_size, self.goals.qualities, costs
         )
-
-    def _check_labels(self, examples: Examples) -> None:
-        if examples.targets is not None and any(quality.needs_labels for quality in self.goals.qualities):
-            with torch.inference_mode():
-                outputs = self.plan.run(examples[:1].inputs, {}, {})
-            check_labels(examples.targets, outputs.expand(len(examples), *outputs.shape[1:]))
 
     def _strategy_factory(self) -> Any:
         name = self.recipe.search.strategy
@@ -176,52 +191,36 @@ class Job:
             raise RecipeError(f"'{name}' is not a strategy ({suggest(name, known)}).", ("search", "strategy"))
         return plugins.load("strategies", name)
 
-    def strategy(self, objectives: Objectives) -> Strategy:
-        """The recipe's strategy, fresh."""
+    def strategy(self, objectives: Objectives, planned: int | None = None) -> Strategy:
+        """The recipe's strategy, fresh. It plans for a budget of `planned`, that of the run's start."""
         search = self.recipe.search
         costs = {cost.metric.name: cost.compile(self.graph) for cost in self.goals.costs}
-        strategy = self._strategy_factory()(Problem(self.space, objectives, search.trials, search.seed, costs))
+        problem = Problem(self.space, objectives, planned or search.trials, search.seed, costs)
+        with blamed("search", "strategy"):
+            strategy = self._strategy_factory()(problem)
         if search.batch is not None:
             strategy.batch_size = search.batch
         return strategy
 
     def hashes(self) -> dict[str, str]:
         """Fingerprints of what the outcomes depend on."""
-        recipe = self.recipe
-        return {
-            "model": _digest(tensor for _, tensor in sorted(self.model.state_dict().items())),
-            "data": _digest(
-                tensor
-                for part in (self.splits.calibration, self.splits.search)
-                for tensor in (*part.inputs, *([] if part.targets is None else [part.targets]))
-            ),
-            "space": _digest_json([[v.sites, v.formats] for v in self.space.variables]),
-            "metrics": _digest_json({name: table.model_dump() for name, table in recipe.metrics.items()}),
-        }
+        return fingerprints(self.model, self.graph, self.splits, self.space)
 
-    def header(self, strategy: Strategy) -> dict[str, Any]:
-        """The first line of the log: what a resumed run must share."""
+    def header(self) -> dict[str, Any]:
+        """The first line of the log: what a resumed run must share, in words where they are few."""
         search = self.recipe.search
         return {
             "strategy": search.strategy,
             "seed": search.seed,
-            "batch_size": strategy.batch_size,
+            "batch": search.batch,
             "combine": search.combine,
             "direction": search.direction,
-            "calibration": self.recipe.data.calibration_method if self.recipe.data else "minmax",
+            "calibration": self._calibration,
             "examples_per_batch": self.batch_size,
+            "output": self._output,
+            "metrics": {
+                name: table.model_dump(mode="json", exclude_defaults=True)
+                for name, table in self.recipe.metrics.items()
+            },
             "hashes": self.hashes(),
         }
-
-
-def _digest(tensors: Any) -> str:
-    found = hashlib.sha256()
-    for tensor in tensors:
-        assert isinstance(tensor, Tensor)
-        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
-
-
-def _digest_json(value: Mapping[str, Any] | list[Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bitfront import mase
-from bitfront.errors import RecipeError, suggest
-from bitfront.recipe.schema import (
-    DataTable,
-    MetricTable,
-    ModelTable,
-    Recipe,
-    RuleTable,
-    SearchTable,
-    TrainTable,
-)
-
-_TABLES: dict[str, type[BaseModel]] = {
-    "model": ModelTable,
-    "data": DataTable,
-    "space": RuleTable,
-    "metrics": MetricTable,
-    "search": SearchTable,
-    "train": TrainTable,
-}
+from bitfront.errors import InputError, RecipeError
+from bitfront.recipe.locating import keys_of, located
+from bitfront.recipe.mistakes import explain
+from bitfront.recipe.schema import Recipe
 
 
 def read(path: Path, changes: tuple[str, ...] = ()) -> tuple[Recipe, list[str]]:
@@ -63,8 +47,8 @@ def parse(text: str, changes: tuple[str, ...] = (), origin: str = "recipe") -> t
         for change in changes:
             _override(document, change)
         return from_document(document), notes
-    except RecipeError as error:
-        raise located(error, text, origin) from error
+    except InputError as error:
+        raise located(error, text, origin, changes) from error
 
 
 def from_document(document: dict[str, Any]) -> Recipe:
@@ -72,76 +56,25 @@ def from_document(document: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        raise _explain(error) from error
-
-
-def _explain(error: ValidationError) -> RecipeError:
-    """The first mistake, unknown keys before missing ones: a misspelling makes both."""
-    mistakes = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    first = mistakes[0]
-    path = tuple(part for part in first["loc"])
-    where = ".".join(str(part) for part in path)
-    if first["type"] == "extra_forbidden":
-        return RecipeError(f"'{path[-1]}' is not a key of a recipe here ({_near(path)}).", path)
-    if first["type"] == "missing":
-        return RecipeError(f"'{where}' is missing.", path)
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = f", but got {first['input']!r}" if path and not isinstance(first["input"], dict) else ""
-    return RecipeError(f"{where + ' ' if path else ''}{message}{given}.", path)
-
-
-def _near(path: tuple[str | int, ...]) -> str:
-    table = _TABLES.get(str(path[0])) if len(path) > 1 else Recipe
-    return suggest(str(path[-1]), table.model_fields if table else _TABLES)
+        raise explain(error) from error
 
 
 def _override(document: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
+    where = f"--set {change}"
     if not equals or not key.strip():
-        raise RecipeError(f"--set {change}: write it as key=value, for example search.trials=50.")
+        raise RecipeError("write it as key=value, for example search.trials=50.", (), where)
     try:
         parsed = tomllib.loads(f"x = {value.strip()}")["x"]
     except tomllib.TOMLDecodeError:
         parsed = value.strip()  # a bare word is a string
-    *tables, last = key.strip().split(".")
+    *tables, last = keys_of(key)
     table: Any = document
     for name in tables:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise RecipeError(f"--set {change}: '{name}' is not a table of the recipe.")
+            raise RecipeError(f"'{name}' is not a table of the recipe.", (), where)
     table[last] = parsed
-
-
-def located(error: RecipeError, text: str, origin: str) -> RecipeError:
-    """The same error with the file and, where the key is found, the line in front."""
-    line = line_of(text, error.path)
-    return RecipeError(f"{origin}{f', line {line}' if line else ''}: {error}", error.path)
-
-
-def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) of the deepest part of a key path that the text spells out; None where none is.
-
-    >>> line_of('[search]\\ntrials = 0', ("search", "trials"))
-    2
-    """
-    best: tuple[int, int] | None = None
-    table: tuple[str | int, ...] = ()
-    arrays: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
-            keys: tuple[str | int, ...] = tuple(part.strip("\"' ") for part in header[2].split("."))
-            if header[1] == "[[":
-                arrays[header[2]] = arrays.get(header[2], -1) + 1
-                keys = (*keys, arrays[header[2]])
-            table, here = keys, keys
-        elif key := re.match(r"\s*([\w\-.\"']+)\s*=", line):
-            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
-        else:
-            continue
-        depth = len(here) if here == path[: len(here)] else 0
-        if depth and (best is None or depth > best[0]):
-            best = (depth, number)
-    return best[1] if best else None
 
 
 def to_toml(recipe: Recipe, defaults: bool = True) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from bitfront.errors import RecipeError
 from bitfront.recipe.units import seconds
 
 
@@ -25,7 +26,7 @@ class ModelTable(_Table):
     @model_validator(mode="after")
     def _one_source(self) -> ModelTable:
         if (self.factory is None) == (self.program is None):
-            raise ValueError("exactly one of 'factory' and 'program' must be given")
+            raise ValueError("Exactly one of 'factory' and 'program' must be given")
         return self
 
 
@@ -45,6 +46,8 @@ class RuleTable(_Table):
     """Formats for the sites of the layers that `match`."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)  # roles are checked against the model
+
+    __pydantic_extra__: dict[str, list[str]] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     match: str
     keep: bool = False
@@ -66,6 +69,15 @@ class MetricTable(_Table):
     max: float | int | str | None = None
     weight: float | int | None = None
     report: bool = False
+
+    @model_validator(mode="after")
+    def _one_use(self) -> MetricTable:
+        if self.report and (self.goal is not None or self.weight is not None):
+            said = "a goal" if self.goal is not None else "a weight"
+            raise ValueError(
+                f"report = true means that it is only shown, and {said} that it is optimised: drop one"
+            )
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
@@ -99,8 +111,18 @@ class SearchTable(_Table):
     @classmethod
     def _readable_time(cls, value: float | int | str | None) -> float | int | str | None:
         if value is not None and seconds(value) <= 0:
-            raise ValueError("a timeout must be positive")
+            raise ValueError(f"timeout must be more than 0 seconds, but is {value!r}")
         return value
+
+    @model_validator(mode="after")
+    def _direction_of_sum(self) -> SearchTable:
+        if self.direction and not self.combine:
+            raise ValueError(
+                'direction is that of a weighted sum: it needs combine = "weighted-sum" beside it'
+            )
+        if self.combine and not self.direction:
+            raise ValueError('combine = "weighted-sum" needs direction = "min" or "max" beside it')
+        return self
 
     @property
     def seconds(self) -> float | None:
@@ -123,7 +145,7 @@ class Recipe(_Table):
     model: ModelTable | None = None
     data: DataTable | None = None
     space: tuple[RuleTable, ...] = Field(strict=False)
-    metrics: dict[str, MetricTable] = Field(min_length=1)
+    metrics: dict[str, MetricTable]
     search: SearchTable = SearchTable()
     train: TrainTable = TrainTable()
 
@@ -131,13 +153,22 @@ class Recipe(_Table):
     @classmethod
     def _some_rule(cls, rules: tuple[RuleTable, ...]) -> tuple[RuleTable, ...]:
         if not rules:
-            raise ValueError("at least one [[space]] rule is needed")
+            raise ValueError("The space needs at least one [[space]] rule")
         return rules
 
+    @field_validator("metrics")
+    @classmethod
+    def _some_objective(cls, tables: dict[str, MetricTable]) -> dict[str, MetricTable]:
+        if not any(table.is_objective for table in tables.values()):
+            raise ValueError('At least one metric must be an objective: give it goal = "min" or goal = "max"')
+        return tables
+
     @model_validator(mode="after")
-    def _some_objective(self) -> Recipe:
-        if not any(table.is_objective for table in self.metrics.values()):
-            raise ValueError("at least one metric must be an objective: give it goal = \"min\" or \"max\"")
-        if self.search.direction and not self.search.combine:
-            raise ValueError("search.direction is the direction of a weighted sum: it needs combine = \"weighted-sum\"")
+    def _weights_of_sum(self) -> Recipe:
+        weighted = [name for name, table in self.metrics.items() if table.weight is not None]
+        if weighted and not self.search.combine:
+            raise RecipeError(
+                'A weight counts in a weighted sum only: it needs combine = "weighted-sum" under [search].',
+                ("metrics", weighted[0], "weight"),
+            )
         return self

@@ -1,4 +1,4 @@
-"""Models and data from where a recipe says they are. Naming code in a recipe runs it, as a build file does."""
+"""Models and data from where a recipe says they are. Naming code in a recipe runs it, as in a build file."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from bitfront.errors import DataError, InputError, ModelError, RecipeError, suggest
+from bitfront.recipe.locating import Keys, blamed
 from bitfront.recipe.schema import DataTable, ModelTable
-from bitfront.runtime.data import Splits, splits
+from bitfront.recipe.weights import check_weights, load_weights, reason_of
+from bitfront.runtime.data import Examples, Splits, splits
 
 
-def resolve_callable(name: str, directory: Path, path: tuple[str | int, ...]) -> Callable[..., Any]:
+def resolve_callable(name: str, directory: Path, path: Keys) -> Callable[..., Any]:
     """What "package.module:callable" or "path/file.py:callable" names; files are relative to the recipe.
 
     Raises:
@@ -35,44 +37,75 @@ def resolve_callable(name: str, directory: Path, path: tuple[str | int, ...]) ->
         public = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
         raise RecipeError(f"'{module_name}' has no '{attribute}' ({suggest(attribute, public)}).", path)
     if not callable(found):
-        raise RecipeError(f"'{name}' is a {type(found).__name__}, not something to call.", path)
+        raise RecipeError(f"'{name}' is of type {type(found).__name__}, and can't be called.", path)
     return found
 
 
-def _import(name: str, directory: Path, path: tuple[str | int, ...]) -> Any:
-    try:
-        if not name.endswith(".py"):
-            return importlib.import_module(name)
+def _import(name: str, directory: Path, path: Keys) -> ModuleType:
+    if name.endswith(".py"):
         file = directory / name
         if not file.is_file():
-            raise RecipeError(f"The file '{file}' doesn't exist.", path)
-        spec = importlib.util.spec_from_file_location(f"bitfront_recipe_{file.stem}", file)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses and pickling look modules up there
+            beside = [str(found.relative_to(directory)) for found in file.parent.glob("*.py")]
+            hint = f" ({suggest(name, beside)})" if beside else ""
+            raise RecipeError(f"The file '{file}' doesn't exist{hint}.", path)
+    elif (directory / f"{name}.py").is_file() and find_spec_of(name) is None:
+        raise RecipeError(f"There is no installed module '{name}' (did you mean '{name}.py:…'?).", path)
+    try:
+        return _execute(directory / name) if name.endswith(".py") else importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # importing runs other people's code
+        raise RecipeError(f"'{name}' can't be imported: {reason_of(error)}.", path) from error
+
+
+def find_spec_of(name: str) -> Any:
+    """The spec of a top-level module, None where there is none."""
+    return importlib.util.find_spec(name) if name.isidentifier() else None
+
+
+def _execute(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"bitfront_recipe_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look modules up there
+    try:
         spec.loader.exec_module(module)
-    except RecipeError:
+    except BaseException:
+        del sys.modules[spec.name]
         raise
-    except Exception as error:  # importing runs other people's code
-        raise RecipeError(f"'{name}' can't be imported: {type(error).__name__}: {error}.", path) from error
     return module
 
 
 def _call(factory: Callable[..., Any], name: str, arguments: Mapping[str, Any], where: str) -> Any:
-    try:
-        inspect.signature(factory).bind(**arguments)
-    except TypeError as error:
-        known = list(inspect.signature(factory).parameters)
-        raise RecipeError(f"{name} can't take these arguments: {error} (it takes {known}).", (where, "arguments")) from error
-    except ValueError:
-        pass  # a builtin without a signature: the call will tell
+    _check_arguments(factory, name, arguments, where)
     try:
         return factory(**arguments)
-    except InputError:
+    except InputError as error:
+        error.path = error.path or (where, "factory")
         raise
-    except Exception as error:  # other people's code
-        raise RecipeError(f"{name} failed: {type(error).__name__}: {error}.", (where, "factory")) from error
+    except (Exception, SystemExit) as error:  # other people's code
+        raise RecipeError(f"{name} failed: {reason_of(error)}.", (where, "factory")) from error
+
+
+def _check_arguments(
+    factory: Callable[..., Any], name: str, arguments: Mapping[str, Any], where: str
+) -> None:
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):
+        return  # a builtin without a signature: the call will tell
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    for argument in () if takes_any else arguments:
+        if argument not in signature.parameters:
+            known = suggest(argument, signature.parameters) if signature.parameters else "it takes none"
+            raise RecipeError(
+                f"{name} has no argument '{argument}' ({known}).", (where, "arguments", argument)
+            )
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise RecipeError(
+            f"{name} can't be called: {error}; give it under {where}.arguments.", (where, "factory")
+        ) from error
 
 
 def load_model(table: ModelTable, directory: Path, with_weights: bool = True) -> nn.Module:
@@ -82,19 +115,31 @@ def load_model(table: ModelTable, directory: Path, with_weights: bool = True) ->
         RecipeError: the factory can't be imported, or fails.
         ModelError: it doesn't give a module, or the weights are missing, don't fit, or hold NaN.
     """
-    if table.program is not None:
-        model: Any = _load_program(directory / table.program)
-    else:
-        assert table.factory is not None
-        factory = resolve_callable(table.factory, directory, ("model", "factory"))
-        torch.manual_seed(0)  # a factory that starts from random weights starts from the same ones every time
-        model = _call(factory, table.factory, table.arguments, "model")
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"{table.factory} must return a torch.nn.Module, but returned {type(model).__name__}.")
+    source = "factory" if table.program is None else "program"
+    with blamed("model", source):
+        model = _make_model(table, directory)
     if with_weights and table.weights is not None:
-        load_weights(model, directory / table.weights)
-    check_weights(model)
+        with blamed("model", "weights"):
+            load_weights(model, directory / table.weights)
+            check_weights(model)
+    elif with_weights:
+        with blamed("model", source):
+            check_weights(model)
     return model if table.program is not None else model.eval()
+
+
+def _make_model(table: ModelTable, directory: Path) -> nn.Module:
+    if table.program is not None:
+        return _load_program(directory / table.program)
+    assert table.factory is not None
+    factory = resolve_callable(table.factory, directory, ("model", "factory"))
+    torch.manual_seed(0)  # a factory that starts from random weights starts from the same ones every time
+    model = _call(factory, table.factory, table.arguments, "model")
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"{table.factory} must return a torch.nn.Module, but returned {type(model).__name__}."
+        )
+    return model
 
 
 def _load_program(path: Path) -> nn.Module:
@@ -103,56 +148,9 @@ def _load_program(path: Path) -> nn.Module:
     try:
         return torch.export.load(path).module(check_guards=False)
     except Exception as error:  # torch raises many kinds for files that aren't programs
-        raise ModelError(f"'{path}' is not a program saved by torch.export.save: {error}.") from error
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file, or of a .pt/.pth file read with weights_only=True."""
-    if not path.is_file():
         raise ModelError(
-            f"The weights '{path}' don't exist. `bitfront train` fits the model and writes them; or drop "
-            "`weights` if the factory brings its own."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
-        raise ModelError(f"'{path}' can't be read as weights: {str(error).splitlines()[0]}") from error
-    except Exception as error:  # pickle errors: something else than tensors is in the file
-        raise ModelError(
-            f"'{path}' holds more than tensors and is not loaded, since unpickling it could run anything. "
-            "Save model.state_dict(), best as safetensors."
+            f"'{path}' is not a program saved by torch.export.save: {reason_of(error)}."
         ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelError(f"'{path}' is not a state dict (names to tensors).")
-    return dict(state)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Copy the tensors of a file into a model; every name and shape must fit."""
-    state = read_weights(path)
-    wanted = model.state_dict()
-    # Counters of training batches say nothing about inference, and older files lack them.
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in wanted]
-    if missing or unexpected:
-        detail = f"misses {', '.join(missing[:3])}" if missing else f"has {', '.join(unexpected[:3])} too much"
-        raise ModelError(f"The weights '{path}' don't fit the model: the file {detail}.")
-    for name, tensor in state.items():
-        if tensor.shape != wanted[name].shape:
-            raise ModelError(
-                f"The weights '{path}' don't fit: {name} has shape {tuple(tensor.shape)}, the model wants "
-                f"{tuple(wanted[name].shape)}."
-            )
-    model.load_state_dict(state, strict=False)
-
-
-def check_weights(model: nn.Module) -> None:
-    """ModelError where a parameter or buffer holds NaN or infinity."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ModelError(f"The weights of the model hold NaN or infinity in '{name}'.")
 
 
 def load_data(table: DataTable, directory: Path) -> tuple[Splits, Any]:
@@ -163,10 +161,38 @@ def load_data(table: DataTable, directory: Path) -> tuple[Splits, Any]:
         DataError: a split is missing, empty or not as expected.
     """
     factory = resolve_callable(table.factory, directory, ("data", "factory"))
-    arguments = dict(table.arguments)
-    made = _call(factory, table.factory, arguments, "data")
-    counts = {"calibration": table.calibration, "search": table.search, "test": table.test}
+    made = _call(factory, table.factory, table.arguments, "data")
     try:
-        return splits(made, counts), made
+        with blamed("data", "factory"):
+            return _counted(split(made), table), made
     except DataError as error:
-        raise DataError(f"{table.factory}: {error}") from error
+        raise DataError(f"{table.factory}: {error}", error.path) from error
+
+
+def split(made: Any) -> Splits:
+    """The splits of what a factory, or a caller from Python, gave."""
+    if not isinstance(made, Mapping) and not hasattr(made, "__dict__"):
+        raise DataError(
+            "The data must be a mapping or an object with the splits calibration, search and, best, test, "
+            f"but is {type(made).__name__}."
+        )
+    return splits(made, {})
+
+
+def _counted(found: Splits, table: DataTable) -> Splits:
+    """The first examples of each split, as many as the recipe asks for."""
+    parts: dict[str, Examples] = {}
+    for name, count in (("calibration", table.calibration), ("search", table.search), ("test", table.test)):
+        part: Examples | None = getattr(found, name)
+        if count is None:
+            continue
+        if part is None:
+            raise DataError(
+                f"{name} = {count} examples were asked for, but there is no '{name}' split.", ("data", name)
+            )
+        if count > len(part):
+            raise DataError(
+                f"{name} = {count} examples were asked for, but the split has {len(part)}.", ("data", name)
+            )
+        parts[name] = part[:count]
+    return replace(found, **parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isnan
 
 _SCALES: dict[str, dict[str, float]] = {
     "s": {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
@@ -29,6 +30,8 @@ def quantity(text: float | int | str, unit: str) -> float:
         ValueError: the text is no quantity, or its unit means nothing here.
     """
     if isinstance(text, (int, float)):
+        if isnan(text):
+            raise ValueError("nan is not a quantity")
         return float(text)
     scales = {**_SCALES.get(unit, _SCALES[""]), unit: 1.0}
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>\S*)", text.strip())
@@ -36,7 +39,9 @@ def quantity(text: float | int | str, unit: str) -> float:
         raise ValueError(f"'{text}' is not a quantity such as {_example(unit)}")
     suffix = match["unit"]
     if suffix and suffix not in scales:
-        raise ValueError(f"'{suffix}' in '{text}' is not one of the units {', '.join(k for k in scales if k)}")
+        raise ValueError(
+            f"'{suffix}' in '{text}' is not one of the units {', '.join(k for k in scales if k)}"
+        )
     return float(match["number"].replace("_", "")) * (scales[suffix] if suffix else 1.0)
 
 
@@ -66,7 +71,7 @@ class Bound:
 
 
 def bound(text: float | int | str, unit: str) -> Bound:
-    """A limit: absolute, "baseline - 1%" (relative), "baseline + 0.1", "baseline - 1 point", "25% of baseline".
+    """A limit: absolute, "baseline - 1%" (relative), "baseline - 1 point", "25% of baseline".
 
     >>> bound("baseline - 1%", "fraction")
     Bound(factor=0.99, offset=0.0)
@@ -93,6 +98,6 @@ def _relative(text: str, unit: str) -> Bound:
             return Bound(1.0 + sign * float(percent["number"]) / 100, 0.0)
         return Bound(1.0, sign * quantity(rest, unit))
     raise ValueError(
-        f"'{text}' is not a limit; write \"baseline - 1%\", \"baseline + {_example(unit).strip(chr(34))}\" "
+        f'\'{text}\' is not a limit; write "baseline - 1%", "baseline + {_example(unit).strip(chr(34))}" '
         'or "25% of baseline"'
     )

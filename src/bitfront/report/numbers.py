@@ -53,8 +53,10 @@ def duration(seconds: float) -> str:
 def compared(value: float, baseline: float, metric: Metric) -> str:
     """What a value is beside the float model's: a share where it shrinks, a difference for qualities.
 
-    >>> compared(250, 1000, Metric("size", "bytes", "min")), compared(0.97, 0.98, Metric("accuracy", "fraction", "max"))
-    ('1/4.0', '-1.0 pt')
+    >>> compared(250, 1000, Metric("size", "bytes", "min"))
+    '1/4.0'
+    >>> compared(0.97, 0.98, Metric("accuracy", "fraction", "max"))
+    '-1.0 pt'
     """
     if not (math.isfinite(value) and math.isfinite(baseline)):
         return ""
@@ -62,8 +64,10 @@ def compared(value: float, baseline: float, metric: Metric) -> str:
         return f"{(value - baseline) * 100:+.1f} pt"
     if baseline > 0 and value > 0 and metric.goal == "min" and metric.unit != "nats":
         ratio = baseline / value
-        return f"1/{ratio:.3g}" if ratio >= 9.95 else f"1/{ratio:.1f}" if ratio > 1 else f"×{1 / ratio:.1f}"
-    return f"{value - baseline:+.2g}"
+        if ratio <= 1:
+            return f"×{1 / ratio:.1f}"
+        return f"1/{ratio:.1f}" if ratio < 9.95 else f"1/{ratio:,.0f}"
+    return f"{value - baseline:+.3g}"
 
 
 def compared_in_words(value: float, baseline: float, metric: Metric) -> str:

@@ -50,7 +50,15 @@ def front_svg(
         at_x, at_y = to_x(px), to_y(py)
         end = at_x > WIDTH - RIGHT - 70
         parts.append(_diamond(at_x, at_y, colour))
-        parts.append(_text(at_x + (-9 if end else 9), at_y + (18 if number % 2 else 4), name, fill=colour, anchor="end" if end else "start"))
+        parts.append(
+            _text(
+                at_x + (-9 if end else 9),
+                at_y + (18 if number % 2 else 4),
+                name,
+                fill=colour,
+                anchor="end" if end else "start",
+            )
+        )
     style = "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
@@ -64,7 +72,9 @@ def _axis(
     """A map from values to pixels, and about five round values for ticks."""
     finite = [value for value in values if math.isfinite(value)]
     logarithmic = logarithmic and min(finite) > 0
-    low, high = (math.log2(min(finite)), math.log2(max(finite))) if logarithmic else (min(finite), max(finite))
+    low, high = (
+        (math.log2(min(finite)), math.log2(max(finite))) if logarithmic else (min(finite), max(finite))
+    )
     margin = 0.05 * (high - low) or 0.5
     low, high = low - margin, high + margin
 
@@ -84,7 +94,13 @@ def _round_step(rough: float) -> float:
 
 
 def _text(
-    x: float, y: float, text: str, size: int = 12, fill: str = "", anchor: str = "start", weight: str = "normal"
+    x: float,
+    y: float,
+    text: str,
+    size: int = 12,
+    fill: str = "",
+    anchor: str = "start",
+    weight: str = "normal",
 ) -> str:
     style = f' style="fill:{fill}"' if fill else ""
     return (
@@ -113,5 +129,7 @@ def _diamond(x: float, y: float, fill: str) -> str:
 
 def _stairs(points: Sequence[Point]) -> str:
     """Between two members of the front nothing better is known than the cheaper one."""
-    path = "".join(f"{'M' if i == 0 else 'H'}{x:.1f}{' ' if i == 0 else 'V'}{y:.1f}" for i, (x, y) in enumerate(points))
+    path = "".join(
+        f"{'M' if i == 0 else 'H'}{x:.1f}{' ' if i == 0 else 'V'}{y:.1f}" for i, (x, y) in enumerate(points)
+    )
     return f'<path d="{path}" fill="none" stroke="{FRONT}" stroke-width="1.5"/>' if points else ""

@@ -11,33 +11,39 @@ from rich.table import Table
 from bitfront.metric import Metric
 from bitfront.report.numbers import compared, compared_in_words, human
 
-
 ROWS = 20  # of the front on a terminal; front.json has all
 
 
 def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table:
     """The front under the float model and the uniform assignments; the knee has a star.
 
-    `document` is what `search --json` prints. Fits 80 columns with two objectives.
+    `document` is what `search --json` prints. Fits 80 columns with two metrics; with more of them the columns
+    that compare with the float model are left out.
     """
+    compare = len(metrics) <= 2
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("trial", no_wrap=True)
     for metric in metrics:
-        table.add_column(metric.name, justify="right", no_wrap=True)
-        table.add_column("of float" if metric.unit != "nats" else "", style="dim", justify="right", no_wrap=True)
+        table.add_column(metric.name, justify="right", overflow="fold")
+        if compare:
+            table.add_column(
+                "" if metric.unit == "nats" else "of float", style="dim", justify="right", no_wrap=True
+            )
     tested = [metric for metric in metrics if metric.name in document["baseline_test"]][:1]
     for metric in tested:
-        table.add_column(f"test {metric.name} [95%]", justify="right", no_wrap=True)
+        table.add_column(f"test {metric.name} [95%]", justify="right", overflow="fold")
     baseline = document["baseline"]
-    table.add_row("float", *_cells(baseline, baseline, metrics), *_tests(document["baseline_test"], tested))
+    table.add_row(
+        "float", *_cells(baseline, baseline, metrics, compare), *_tests(document["baseline_test"], tested)
+    )
     for name, found in document["uniform"].items():
         # A uniform assignment that could not be measured has no metrics.
-        cells = _cells(found["metrics"], baseline, metrics) if found["metrics"] else ["failed"]
+        cells = _cells(found["metrics"], baseline, metrics, compare) if found["metrics"] else ["failed"]
         table.add_row(f"all {name}", *cells, style="dim")
     table.add_section()
     for member in shown_members(document):
         star = " ★" if member["trial"] == document["knee"] else ""
-        cells = _cells(member["metrics"], baseline, metrics)
+        cells = _cells(member["metrics"], baseline, metrics, compare)
         table.add_row(f"{member['trial']}{star}", *cells, *_tests(member["test"], tested))
     return table
 
@@ -51,12 +57,16 @@ def shown_members(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [m for i, m in enumerate(front) if i in places or m["trial"] == document["knee"]]
 
 
-def _cells(values: Mapping[str, Any], baseline: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
+def _cells(
+    values: Mapping[str, Any], baseline: Mapping[str, Any], metrics: Sequence[Metric], compare: bool
+) -> list[str]:
     cells: list[str] = []
     for metric in metrics:
         value = float(values[metric.name])
-        same = values is baseline
-        cells += [human(value, metric.unit), "" if same else compared(value, float(baseline[metric.name]), metric)]
+        cells.append(human(value, metric.unit))
+        if compare:
+            same = values is baseline
+            cells.append("" if same else compared(value, float(baseline[metric.name]), metric))
     return cells
 
 
@@ -75,7 +85,7 @@ def _tests(values: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
 
 
 def headline(document: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
-    """One sentence: what the knee of the front gives beside the float model."""
+    """One sentence or two: what the knee of the front gives beside the float model."""
     count = document["trials"] - 1  # the float model is no candidate
     front = document["front"]
     if not front:
@@ -84,8 +94,11 @@ def headline(document: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
     parts = []
     for metric in metrics:
         value, baseline = float(knee["metrics"][metric.name]), float(document["baseline"][metric.name])
-        parts.append(f"{metric.name} {human(value, metric.unit)} ({compared_in_words(value, baseline, metric)})")
-    return f"Front of {len(front)} from {count} candidates. At its knee, trial {knee['trial']}: {', '.join(parts)}."
+        parts.append(
+            f"{metric.name} {human(value, metric.unit)} ({compared_in_words(value, baseline, metric)})"
+        )
+    found = f"Front of {len(front)} from {count} candidates."
+    return f"{found} At its knee, trial {knee['trial']}: {', '.join(parts)}."
 
 
 def layer_table(document: Mapping[str, Any]) -> Table:
@@ -100,7 +113,11 @@ def layer_table(document: Mapping[str, Any]) -> Table:
         if layer["status"] == "fixed" and not layer["flops"] and not layer["parameters"]:
             continue
         choices = "; ".join(f"{role}: {' '.join(names)}" for role, names in layer["sites"].items() if names)
-        why = {"unknown": "unknown: not counted", "fixed": "stays in float", "searchable": "no rule: stays in float"}
+        why = {
+            "unknown": "unknown: not counted",
+            "fixed": "stays in float",
+            "searchable": "no rule: stays in float",
+        }
         table.add_row(
             layer["name"],
             layer["op"],

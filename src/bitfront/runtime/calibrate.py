@@ -17,14 +17,25 @@ def observe(plan: Plan, examples: Examples, batch_size: int) -> Mapping[str, Obs
     """What each input site sees in the float model.
 
     Raises:
-        DataError: a site sees NaN or infinity.
+        DataError: the model can't run on the data, or a site sees NaN or infinity.
     """
     seen = {step.site: Observation() for step in plan.steps if step.function is None}
     watchers = {site: _watcher(site, observation) for site, observation in seen.items()}
     with torch.inference_mode():
         for batch in examples.batches(batch_size):
-            plan.run(batch.inputs, {}, watchers)
+            _run(plan, batch, watchers)
     return seen
+
+
+def _run(plan: Plan, batch: Examples, watchers: Mapping[str, Quantizer]) -> None:
+    try:
+        plan.run(batch.inputs, {}, watchers)
+    except DataError:
+        raise
+    except Exception as error:  # torch raises many kinds for shapes and dtypes that don't fit
+        shapes = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in batch.inputs)
+        reason = str(error).strip().split("\n")[0]
+        raise DataError(f"The float model can't run on calibration inputs {shapes}: {reason}") from error
 
 
 def _watcher(site: str, observation: Observation) -> Quantizer:
@@ -32,7 +43,9 @@ def _watcher(site: str, observation: Observation) -> Quantizer:
         try:
             observation.observe(values)
         except DataError as error:
-            raise DataError(f"On the calibration data, '{site}' of the float model sees a bad value: {error}") from error
+            raise DataError(
+                f"On the calibration data, '{site}' of the float model sees a bad value: {error}"
+            ) from error
         return values
 
     return watch

@@ -27,13 +27,13 @@ class Candidates:
     def weights(self, assignment: Assignment) -> dict[int, Tensor]:
         """Quantized tensors by slot, of the assigned sites that are stored."""
         slots = self._plan.weight_slots
-        return {slots[site]: self._weight(site, name) for site, name in assignment.items() if site in slots}
+        return {slots[site]: self.weight(site, name) for site, name in assignment.items() if site in slots}
 
     def quantizers(self, assignment: Assignment) -> dict[str, Quantizer]:
         """Quantizers by site, of the assigned sites that are inputs."""
         slots = self._plan.weight_slots
         return {
-            site: self._quantizer(site, name)
+            site: self.quantizer(site, name)
             for site, name in assignment.items()
             if site not in slots and name != "fp32"
         }
@@ -42,7 +42,8 @@ class Candidates:
         """The format of an input site with the scale that calibration found for it."""
         return calibrate(format(name), self._observations[site], self._calibration, self._plan.axes[site])
 
-    def _weight(self, site: str, name: str) -> Tensor:
+    def weight(self, site: str, name: str) -> Tensor:
+        """The stored tensor of a site in a format."""
         key = (site, name)
         if key not in self._weights:
             tensor = self._plan.stored[self._plan.weight_slots[site]]
@@ -50,7 +51,8 @@ class Candidates:
                 self._weights[key] = format(name).quantize(tensor, self._plan.axes[site])
         return self._weights[key]
 
-    def _quantizer(self, site: str, name: str) -> Quantizer:
+    def quantizer(self, site: str, name: str) -> Quantizer:
+        """What quantizes an input site to a format."""
         key = (site, name)
         if key not in self._quantizers:
             calibrated = self.input_format(site, name)

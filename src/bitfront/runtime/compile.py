@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,9 +13,12 @@ from torch.fx import Node
 
 from bitfront.errors import ModelError
 from bitfront.formats import Axes
+from bitfront.graph.build import output_tensors
 from bitfront.graph.capture import Program
+from bitfront.graph.checks import has_batch_axis
 from bitfront.graph.operations import ALIASES
 from bitfront.runtime.plan import Plan, Slot, Step, with_lifetimes
+from bitfront.runtime.shapes import layout_of
 
 
 def compile_plan(program: Program, output: int | None = None) -> Plan:
@@ -29,25 +32,10 @@ def compile_plan(program: Program, output: int | None = None) -> Plan:
     slots = {node: Slot(index) for index, node in enumerate(nodes)}
     slot_of_name = {node.name: index for index, node in enumerate(nodes)}
     tensors = _stored_tensors(exported)
-    roles = {operation.name: operation.sites for operation in graph.operations}
-    input_sites = {site.name for site in graph.sites if not site.is_parameter}
-    steps: list[Step] = []
-    count = len(nodes)
-    for node in nodes:
-        if node.op != "call_function":
-            continue
-        own: dict[int, Slot] = {}  # position of an argument -> slot of its quantized value
-        for position, site in _places(node, roles.get(program.operations.get(node.name, ""), {})):
-            if site in input_sites:
-                steps.append(Step(count, None, (_as_slots(node.args[position], slots),), {}, site))
-                own[position] = Slot(count)
-                count += 1
-        positional = [own.get(i) or _as_slots(argument, slots) for i, argument in enumerate(node.args)]
-        keywords = {name: _as_slots(value, slots) for name, value in node.kwargs.items()}
-        steps.append(Step(slot_of_name[node.name], _callable(node), tuple(positional), keywords))
-    chosen = _output(exported, slots, output)
+    steps, count = _steps(program, slots)
+    chosen = slots[_output(exported, output)].index
     stored = {slot_of_name[name]: tensor for name, (_, tensor) in tensors.items()}
-    slot_of_tensor = {target: slot_of_name[name] for name, (target, _) in tensors.items()}
+    slot_of_tensor = {path: slot_of_name[name] for name, (path, _) in tensors.items()}
     return Plan(
         steps=with_lifetimes(steps, keep={chosen, *stored}),
         slots=count,
@@ -56,7 +44,30 @@ def compile_plan(program: Program, output: int | None = None) -> Plan:
         stored=stored,
         weight_slots={site.name: slot_of_tensor[site.tensor] for site in graph.sites if site.is_parameter},
         axes={site.name: Axes(site.channel, site.reduction) for site in graph.sites},
+        layout=layout_of(exported, steps, stored),
     )
+
+
+def _steps(program: Program, slots: Mapping[Node, Slot]) -> tuple[list[Step], int]:
+    """The calls in order, a place for a quantizer before each input site; and how many slots there are."""
+    sites = {operation.name: operation.sites for operation in program.graph.operations}
+    input_sites = {site.name for site in program.graph.sites if not site.is_parameter}
+    steps: list[Step] = []
+    count = len(slots)
+    for node, slot in slots.items():
+        if node.op != "call_function":
+            continue
+        own: dict[int | str, Slot] = {}  # position or name of an argument -> slot of its quantized value
+        for place, argument, role in _arguments(node):
+            site = sites.get(program.operations.get(node.name, ""), {}).get(role)
+            if site in input_sites:
+                steps.append(Step(count, None, (_as_slots(argument, slots),), {}, site))
+                own[place] = Slot(count)
+                count += 1
+        positional = [own.get(place) or _as_slots(given, slots) for place, given in enumerate(node.args)]
+        keywords = {name: own.get(name) or _as_slots(given, slots) for name, given in node.kwargs.items()}
+        steps.append(Step(slot.index, _callable(node), tuple(positional), keywords))
+    return steps, count
 
 
 def _callable(node: Node) -> Any:
@@ -73,12 +84,15 @@ def _as_slots(argument: Any, slots: Mapping[Node, Slot]) -> Any:
     return argument
 
 
-def _places(node: Node, sites: Mapping[str, str]) -> list[tuple[int, str]]:
-    """Positions of the arguments of a call that are sites, and the sites' names."""
-    if not sites or not isinstance(node.target, torch._ops.OpOverload):
-        return []
-    names = [ALIASES.get(argument.name, argument.name) for argument in node.target._schema.arguments]
-    return [(i, sites[names[i]]) for i in range(len(node.args)) if names[i] in sites]
+def _arguments(node: Node) -> Iterator[tuple[int | str, Any, str]]:
+    """Position or name of each argument of a call, the argument, and the role of that name."""
+    if isinstance(node.target, torch._ops.OpOverload):
+        for position, (declared, given) in enumerate(
+            zip(node.target._schema.arguments, node.args, strict=False)
+        ):
+            yield position, given, ALIASES.get(declared.name, declared.name)
+        for name, given in node.kwargs.items():
+            yield name, given, ALIASES.get(name, name)
 
 
 def _stored_tensors(exported: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
@@ -88,15 +102,14 @@ def _stored_tensors(exported: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
     for spec in exported.graph_signature.input_specs:
         if spec.kind in kinds:
             target = str(spec.target)
-            source = exported.state_dict if target in exported.state_dict else exported.constants
-            found[spec.arg.name] = (target, source[target].detach())
+            tensor = exported.state_dict.get(target, exported.constants.get(target))
+            assert isinstance(tensor, Tensor)
+            found[spec.arg.name] = (target, tensor.detach())
     return found
 
 
-def _output(exported: ExportedProgram, slots: Mapping[Node, Slot], chosen: int | None) -> int:
-    (results,) = exported.graph.output_node().args
-    assert isinstance(results, (list, tuple))
-    tensors = [slots[node].index for node in results if isinstance(node, Node)]
+def _output(exported: ExportedProgram, chosen: int | None) -> Node:
+    tensors = output_tensors(exported)
     if chosen is None and len(tensors) != 1:
         raise ModelError(
             f"The model returns {len(tensors)} tensors; say which one is judged with "
@@ -104,4 +117,9 @@ def _output(exported: ExportedProgram, slots: Mapping[Node, Slot], chosen: int |
         )
     if chosen is not None and not 0 <= chosen < len(tensors):
         raise ModelError(f"`output = {chosen}` under [model], but the model returns {len(tensors)} tensors.")
-    return tensors[chosen or 0]
+    node = tensors[chosen or 0]
+    if not has_batch_axis(exported, node):
+        raise ModelError(
+            f"`output = {chosen}` under [model] isn't one row for each example: it can't be judged."
+        )
+    return node

@@ -17,7 +17,7 @@ SPLITS = ("calibration", "search", "test")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of shape (examples, …) and targets of shape (examples, …); no targets where there are no labels."""
+    """Inputs of shape (examples, …), targets of shape (examples, …); no targets where there are no labels."""
 
     inputs: tuple[Tensor, ...]
     targets: Tensor | None
@@ -31,6 +31,8 @@ class Examples:
 
     def batches(self, size: int) -> Iterator[Examples]:
         """Consecutive parts of `size` examples, the last one shorter."""
+        if size < 1:
+            raise DataError(f"1 <= batch size must hold, but got {size}.")
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
@@ -64,10 +66,15 @@ def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
         if value is None:
             if name == "test":
                 continue
-            known = list(made) if isinstance(made, Mapping) else [n for n in vars(made) if n[0] != "_"]
-            raise DataError(f"The data factory returns no '{name}' split ({suggest(name, map(str, known))}).")
+            raise DataError(f"The data factory returns no '{name}' split ({_offered(made, name)}).")
         found[name] = _counted(name, as_examples(name, value), counts.get(name))
     return Splits(found["calibration"], found["search"], found.get("test"))
+
+
+def _offered(made: Any, name: str) -> str:
+    """What there is instead of a split."""
+    names = made if isinstance(made, Mapping) else [n for n in getattr(made, "__dict__", ()) if n[0] != "_"]
+    return suggest(name, map(str, names)) if names else f"it returns {type(made).__name__}"
 
 
 def _counted(name: str, examples: Examples, count: int | None) -> Examples:
@@ -87,7 +94,7 @@ def as_examples(name: str, value: Any) -> Examples:
     if isinstance(value, Examples):
         return value
     if isinstance(value, Dataset):
-        value = default_collate([value[i] for i in range(len(value))]) if len(value) else (torch.empty(0), None)  # pyright: ignore[reportArgumentType]
+        value = _collated(name, value)
     if isinstance(value, Tensor):
         value = (value, None)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
@@ -97,10 +104,26 @@ def as_examples(name: str, value: Any) -> Examples:
         )
     inputs, targets = value
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-    for tensor in (*inputs, *([] if targets is None else [targets])):
+    tensors = (*inputs, *([] if targets is None else [targets]))
+    for tensor in tensors:
         if not isinstance(tensor, Tensor):
             raise DataError(f"The '{name}' split must hold tensors, but holds {type(tensor).__name__}.")
-    lengths = {len(tensor) for tensor in (*inputs, *([] if targets is None else [targets]))}
+    if not inputs or not all(tensor.dim() for tensor in tensors):
+        raise DataError(f"The '{name}' split must hold tensors of shape (examples, …).")
+    lengths = {len(tensor) for tensor in tensors}
     if len(lengths) != 1:
-        raise DataError(f"Inputs and targets of the '{name}' split have different lengths: {sorted(lengths)}.")
+        raise DataError(
+            f"Inputs and targets of the '{name}' split have different lengths: {sorted(lengths)}."
+        )
     return Examples(inputs, targets)
+
+
+def _collated(name: str, dataset: Dataset[Any]) -> Any:
+    """All examples of a dataset together, as a DataLoader would give them."""
+    try:
+        items = [dataset[index] for index in range(len(dataset))]  # pyright: ignore[reportArgumentType]
+        return default_collate(items) if items else torch.empty(0)
+    except Exception as error:  # whatever the user's dataset raises; and what can't be stacked
+        raise DataError(
+            f"The '{name}' split is a {type(dataset).__name__} whose examples can't be put together: {error}"
+        ) from error

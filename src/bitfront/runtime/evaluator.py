@@ -9,12 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from bitfront.errors import DataError
 from bitfront.metric import Failure, Measurement, Metric, Outcome
 from bitfront.quality.base import Quality
+from bitfront.runtime.blocks import Blocks
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan
+from bitfront.runtime.statistics import Table
+from bitfront.runtime.together import Together
+from bitfront.runtime.tuning import Tuning, Width
 from bitfront.space import FLOAT, Assignment
+
+_TABLE_BYTES = 2**28  # of the statistics that a group may hold
+_TILES = (2**20, 2**22, 2**24)
 
 
 class ModelEvaluator:
@@ -43,66 +51,84 @@ class ModelEvaluator:
         self.batch_size = batch_size
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
-        self._batches = list(examples.batches(batch_size))
-        self._references = self._outputs_of(FLOAT, self._batches) if self._needs_reference else []
+        self._examples = examples
+        self._together = Together(plan, candidates, _TILES[0])
+        self._tuning = Tuning([Width(batch_size, tile) for tile in _TILES])
+        self._references = self._reference_outputs(examples)
+        self._group = max(1, _TABLE_BYTES // (8 * len(examples) * max(1, len(self.qualities))))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         return (*(quality.metric for quality in self.qualities), *self._costs)
 
-    @property
-    def _needs_reference(self) -> bool:
-        return any(quality.needs_reference for quality in self.qualities)
-
     def evaluate(self, candidates: Sequence[Assignment]) -> list[Outcome]:
-        """One outcome for each candidate, in order; what can't be measured is a Failure with its reason."""
-        return [self._evaluate(candidate) for candidate in candidates]
+        """One outcome for each candidate, in order; what can't be measured is a Failure with its reason.
 
-    def _evaluate(self, candidate: Assignment) -> Outcome:
+        Raises:
+            DataError: the data doesn't fit a metric, which is no candidate's fault.
+        """
+        outcomes: list[Outcome] = []
+        for start in range(0, len(candidates), self._group):
+            outcomes += self._evaluate(candidates[start : start + self._group])
+        return outcomes
+
+    def _evaluate(self, group: Sequence[Assignment]) -> list[Outcome]:
         started = time.perf_counter()
+        number = self._tuning.choose(len(group))
         try:
-            values = self._values(candidate)
+            measured = self._measure(group, self._tuning.width(number))
+        except DataError:
+            raise
         except Exception as error:  # whatever a model or a format raises: a failure is an outcome
+            if len(group) > 1:  # find out whose it is
+                middle = len(group) // 2
+                return self._evaluate(group[:middle]) + self._evaluate(group[middle:])
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
-            return Failure(reason, time.perf_counter() - started)
+            return [Failure(reason, time.perf_counter() - started)]
         seconds = time.perf_counter() - started
+        self._tuning.learn(number, len(group), seconds)
+        return [self._outcome(values, seconds / len(group)) for values in measured]
+
+    def _outcome(self, values: dict[str, float], seconds: float) -> Outcome:
         for metric in self.metrics:
             if not _usable(metric, values[metric.name]):
                 return Failure(f"{metric.name} is {values[metric.name]}", seconds)
         return Measurement(values, seconds)
 
-    def _values(self, candidate: Assignment) -> dict[str, float]:
-        stacked = self._statistics(candidate, self._batches, self._references)
-        values = {q.metric.name: q.value(s) for q, s in zip(self.qualities, stacked, strict=True)}
-        return values | {metric.name: cost(candidate) for metric, cost in self._costs.items()}
+    def _measure(self, group: Sequence[Assignment], width: Width) -> list[dict[str, float]]:
+        self._together.tile = width.tile
+        found = self._table(group, self._examples, self._references).values()
+        found |= {metric.name: [cost(candidate) for candidate in group] for metric, cost in self._costs.items()}
+        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:
         """What each example contributes, per quality: (examples, k). For intervals and held-out splits."""
-        batches = list(examples.batches(self.batch_size))
-        references = self._outputs_of(FLOAT, batches) if self._needs_reference else []
-        return self._statistics(candidate, batches, references)
+        return self._table([candidate], examples, self._reference_outputs(examples)).of(0)
 
-    def _statistics(
-        self, candidate: Assignment, batches: list[Examples], references: list[Tensor]
-    ) -> list[Tensor]:
-        if not self.qualities:
-            return []
-        found: list[list[Tensor]] = [[] for _ in self.qualities]
-        nothing = torch.empty(0)
-        outputs = self._outputs_of(candidate, batches)
-        with torch.inference_mode():
-            for number, batch in enumerate(batches):
-                targets = nothing if batch.targets is None else batch.targets
-                reference = references[number] if references else nothing
-                for parts, quality in zip(found, self.qualities, strict=True):
-                    parts.append(quality.statistics(outputs[number], targets, reference))
-        return [torch.cat(parts) for parts in found]
+    def _table(
+        self, group: Sequence[Assignment], examples: Examples, references: Sequence[Tensor | None]
+    ) -> Table:
+        table = Table(self.qualities, len(group), len(examples))
+        if self.qualities:
+            start = 0
+            for batch, reference in zip(examples.batches(self.batch_size), references, strict=True):
 
-    def _outputs_of(self, candidate: Assignment, batches: list[Examples]) -> list[Tensor]:
-        weights = self.candidates.weights(candidate)
-        quantizers = self.candidates.quantizers(candidate)
-        with torch.inference_mode():
-            return [self.plan.run(batch.inputs, weights, quantizers) for batch in batches]
+                def fill(positions, outputs: Blocks, at=start, batch=batch, reference=reference) -> None:
+                    table.fill(at, positions, outputs, batch, reference)
+
+                with torch.inference_mode():
+                    self._together.run(group, batch.inputs, fill)
+                start += len(batch)
+        return table
+
+    def _reference_outputs(self, examples: Examples) -> list[Tensor | None]:
+        """The float model's own outputs, batch by batch, where a quality needs them."""
+        if not any(quality.needs_reference for quality in self.qualities):
+            return [None for _ in examples.batches(self.batch_size)]
+        found: list[Tensor | None] = []
+        for batch in examples.batches(self.batch_size):
+            self._together.run([FLOAT], batch.inputs, lambda _, outputs: found.append(outputs.block(0)))
+        return found
 
 
 def _usable(metric: Metric, value: float) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from bitfront.space import Assignment
 class QuantizedModule(nn.Module):
     """Runs the captured program with the candidate's weights and input quantizers in place.
 
-    The quantized tensors are buffers, named by the site with dots turned to underscores.
+    The quantized tensors are buffers, named by the site with underscores for what a buffer's name can't have.
     """
 
     def __init__(self, plan: Plan, candidates: Candidates, assignment: Assignment) -> None:
@@ -26,7 +27,7 @@ class QuantizedModule(nn.Module):
         self._quantizers: Mapping[str, Quantizer] = candidates.quantizers(assignment)
         named = {slot: site for site, slot in plan.weight_slots.items()}
         for slot, tensor in candidates.weights(assignment).items():
-            name = named[slot].replace(".", "_").replace(":", "_").replace("/", "_")
+            name = _free_name(re.sub(r"\W", "_", named[slot]), self._slots)
             self.register_buffer(name, tensor.clone())
             self._slots[name] = slot
 
@@ -35,3 +36,10 @@ class QuantizedModule(nn.Module):
         weights = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
         with torch.no_grad():
             return self._plan.run(inputs, weights, self._quantizers)
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    """The name, with underscores added until it is new: `a.b` and `a_b` are two layers."""
+    while name in taken:
+        name += "_"
+    return name

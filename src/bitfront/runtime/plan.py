@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from bitfront.formats import Axes
+from bitfront.runtime.layout import Layout
 
 Quantizer = Callable[[Tensor], Tensor]
 
@@ -59,6 +60,7 @@ class Plan:
     stored: Mapping[int, Tensor]
     weight_slots: Mapping[str, int]  # site of a stored tensor -> its slot
     axes: Mapping[str, Axes]  # site -> what its axes mean
+    layout: Layout
 
     def run(
         self,
@@ -73,23 +75,24 @@ class Plan:
         for slot, tensor in zip(self.inputs, inputs, strict=True):
             values[slot] = tensor
         for step in self.steps:
-            arguments = [_fill(argument, values) for argument in step.arguments]
+            arguments = [fill(argument, values) for argument in step.arguments]
             if step.function is None:
                 quantizer = quantizers.get(step.site)
                 values[step.output] = arguments[0] if quantizer is None else quantizer(arguments[0])
             else:
-                keywords = {name: _fill(value, values) for name, value in step.keywords.items()}
+                keywords = {name: fill(value, values) for name, value in step.keywords.items()}
                 values[step.output] = step.function(*arguments, **keywords)
             for slot in step.dead:
                 values[slot] = None
         return values[self.output]
 
 
-def _fill(argument: Any, values: list[Any]) -> Any:
+def fill(argument: Any, values: Mapping[int, Any] | list[Any]) -> Any:
+    """An argument with the values of its slots in place."""
     if isinstance(argument, Slot):
         return values[argument.index]
     if isinstance(argument, (list, tuple)):
-        return type(argument)(_fill(item, values) for item in argument)
+        return type(argument)(fill(item, values) for item in argument)
     return argument
 
 

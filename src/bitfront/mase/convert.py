@@ -8,17 +8,16 @@ where bitfront, or MASE itself, does something else than the recipe says. Left t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import reduce
-from itertools import product
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from bitfront.errors import RecipeError, suggest
+from bitfront.mase.quantizers import QUANTIZERS, UNREAD
+from bitfront.mase.section import Section, Table
 
-Table: TypeAlias = Mapping[str, Any]
 TOP: Final = "model dataset data load_name batch_size seed search"  # lists of words, here and below
 MODELS: Final[Table] = {f"jsc-{n}": {"factory": f"bitfront.zoo:jsc_{n}"} for n in ("tiny", "s", "mlp")}
 DATASETS: Final[Table] = {"jsc": {"factory": "bitfront.zoo:jets", "arguments": {"download": True}}}
@@ -59,81 +58,6 @@ class Conversion:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Section:
-    """A table that knows where it stands, so that an error has its line; `notes` and `ignored` are logs."""
-
-    values: Table
-    path: tuple[str, ...]
-    notes: list[str]
-    ignored: list[str]
-
-    def error(self, message: str, *keys: str) -> RecipeError:
-        return RecipeError(f"{'.'.join((*self.path, *keys))} {message}", (*self.path, *keys))
-
-    def unknown(self, value: object, known: Iterable[str | bool], *keys: str) -> RecipeError:
-        found = "is missing" if value is None else f"can't be {value!r}"
-        return self.error(f"{found}; known are: {', '.join(map(str, known))}.", *keys)
-
-    def at(self, key: str) -> _Section:
-        """The table under `key`; an absent one reads as empty."""
-        values = self.values.get(key, {})
-        if not isinstance(values, Mapping):
-            raise self.error(f"must be a table, but is {values!r}.", key)
-        return _Section(values, (*self.path, key), self.notes, self.ignored)
-
-    def ignore(self, key: str) -> None:
-        shown = "" if isinstance(self.values[key], (Mapping, list)) else f" = {self.values[key]}"
-        self.ignored.append(".".join((*self.path, key)) + shown)
-
-    def check(self, read: str, unread: str = "") -> None:
-        """Refuse keys that nobody knows, and log those that nothing reads."""
-        for key in self.values:
-            if key in unread.split():
-                self.ignore(key)
-            elif key not in read.split():
-                raise self.error(f"is unknown; {suggest(key, f'{read} {unread}'.split())}", key)
-
-    def choices(self, key: str, numbers: range, *words: str) -> list[Any]:
-        """What may be chosen under `key`: a scalar is one choice, an absent key none."""
-        value = self.values.get(key, ())
-        found = list(value) if isinstance(value, (list, tuple)) else [value]
-        wrong = [item for item in found if item not in words and not (type(item) is int and item in numbers)]
-        if wrong or value == []:
-            known = [*words, *([f"whole numbers from {numbers[0]} to {numbers[-1]}"] if numbers else [])]
-            raise self.unknown((wrong or [value])[0], known, key)
-        return found
-
-    def word(self, key: str, known: Iterable[str | bool]) -> Any:
-        value = self.values.get(key)
-        if value not in (None, *known):
-            raise self.unknown(value, known, key)
-        return value
-
-    def number(self, key: str, least: float, *kinds: type) -> Any:
-        """The number under `key`, None where there is none."""
-        value = self.values.get(key)
-        if value is not None and not (type(value) in kinds and least <= value < inf):
-            kind = ("number" if float in kinds else "whole number") + f" of at least {least}" * (least > -inf)
-            raise self.error(f"must be a {kind}, but is {value!r}.", key)
-        return value
-
-
-def _fixed_point(config: _Section, site: str) -> list[str]:
-    """Every width with every fraction, as MASE draws the two apart; "NA" or none is half the width."""
-    widths = config.choices(f"{site}_width", range(2, 25))  # float32 simulates up to 24 bits exactly
-    fractions = config.choices(f"{site}_frac_width", range(-32, 65), "NA") or ["NA"]
-    pairs = [(width, width // 2 if part == "NA" else part) for width, part in product(widths, fractions)]
-    return [f"q{width - fraction - 1}.{fraction}" for width, fraction in pairs]
-
-
-# Of each quantizer: the endings of the keys that it reads for a site, and the formats that they stand for.
-QUANTIZERS: Final[Mapping[str, tuple[str, Callable[[_Section, str], list[str]]]]] = {
-    "integer": ("width frac_width", _fixed_point),
-    "fixed": ("width frac_width", _fixed_point),
-}
-
-
 def is_mase(document: Table) -> bool:
     """Whether a recipe is written for MASE: in a native one `search` holds neither of the two tables."""
     search = document.get("search")
@@ -144,13 +68,13 @@ def is_mase(document: Table) -> bool:
 
 def convert(document: Table) -> Conversion:
     """The native recipe of a MASE one; `document` is left as it is."""
-    root = _Section(document, (), [], [])
+    root = Section(document, (), [], [])
     strategy = root.at("search").at("strategy")
     sampler = _sampler(strategy)  # first, since other strategies have other keys
     for key in [key for key in document if key not in TOP.split()]:
         root.ignore(key)
     for path, keys in KEYS.items():
-        reduce(_Section.at, path.split("."), root).check(*keys)
+        reduce(Section.at, path.split("."), root).check(*keys)
     search = {"strategy": sampler, **_search(root, strategy.at("setup"))}
     recipe = {
         "model": _model(root),
@@ -163,7 +87,7 @@ def convert(document: Table) -> Conversion:
     return Conversion(recipe, (*root.notes, *ignored))
 
 
-def _native(root: _Section, key: str, table: str, known: Table) -> dict[str, Any]:
+def _native(root: Section, key: str, table: str, known: Table) -> dict[str, Any]:
     """The recipe's own native `table` where it has one, else what MASE's name under `key` means here."""
     own, name = root.values.get(table), root.values.get(key)
     own = dict(own) if isinstance(own, Mapping) else {}
@@ -175,7 +99,7 @@ def _native(root: _Section, key: str, table: str, known: Table) -> dict[str, Any
     return deepcopy(own)
 
 
-def _model(root: _Section) -> dict[str, Any]:
+def _model(root: Section) -> dict[str, Any]:
     model, path = _native(root, "model", "model", MODELS), str(root.values.get("load_name", ""))
     if path and (root.values.get("load_type") == "hf" or "weights" in model):
         root.ignore("load_name")
@@ -186,7 +110,7 @@ def _model(root: _Section) -> dict[str, Any]:
     return model
 
 
-def _data(root: _Section, runners: _Section) -> dict[str, Any]:
+def _data(root: Section, runners: Section) -> dict[str, Any]:
     data = _native(root, "dataset", "data", DATASETS)
     if data == DATASETS["jsc"]:
         root.notes.append("jsc is downloaded from OpenML; no jet is in two splits, as jets are in MASE.")
@@ -198,7 +122,7 @@ def _data(root: _Section, runners: _Section) -> dict[str, Any]:
     return data | {key: value for key, value in given.items() if value is not None and key not in data}
 
 
-def _space(space: _Section) -> list[dict[str, Any]]:
+def _space(space: Section) -> list[dict[str, Any]]:
     space.word("name", SPACES)
     seeds, by = space.at("seed"), space.at("setup").word("by", ("name", "type", "regex_name")) or "name"
     rules = [_rule(match, seeds.at(key)) for key, match in _matches(by, seeds)]
@@ -211,7 +135,7 @@ def _space(space: _Section) -> list[dict[str, Any]]:
     return rules
 
 
-def _matches(by: str, seeds: _Section) -> list[tuple[str, str]]:
+def _matches(by: str, seeds: Section) -> list[tuple[str, str]]:
     """Each seed and what it matches, in the order in which they are tried."""
     ops = {key: re.sub(r"(?<=norm)[123]d$", "", key) for key in seeds.values if key != "default"}
     names = [
@@ -226,7 +150,7 @@ def _matches(by: str, seeds: _Section) -> list[tuple[str, str]]:
     return matches + ([("default", "type:*")] if "default" in seeds.values else [])
 
 
-def _rule(match: str, seed: _Section) -> dict[str, Any]:
+def _rule(match: str, seed: Section) -> dict[str, Any]:
     """One rule; if "NA" is the only choice, it keeps what it matches in float, safe from later rules."""
     config = seed.at("config") if "config" in seed.values else seed
     names = config.choices("name", range(0), *QUANTIZERS, "NA")
@@ -234,7 +158,7 @@ def _rule(match: str, seed: _Section) -> dict[str, Any]:
         raise config.error('needs name = ["integer"], or ["NA"] for none. Quote a layer name that has dots.')
     rows = [QUANTIZERS[name] for name in names if name != "NA"]
     endings = " ".join(row[0] for row in rows or QUANTIZERS.values()).split()
-    config.check(" ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]))
+    config.check(" ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]), UNREAD)
     rule: dict[str, Any] = {"match": match} if rows else {"match": match, "input": ["fp32"]}
     for role, site in SITES.items():
         formats = dict.fromkeys(name for row in rows for name in row[1](config, site))
@@ -244,7 +168,7 @@ def _rule(match: str, seed: _Section) -> dict[str, Any]:
     return rule | ({"keep": True} if rows and "NA" in names else {})
 
 
-def _metrics(metrics: _Section, sum_goal: str | None) -> dict[str, Any]:
+def _metrics(metrics: Section, sum_goal: str | None) -> dict[str, Any]:
     names = [name for name in metrics.values if name != "memory_density"]
     native = {name.replace("bitwidth", "bits"): _metric(metrics.at(name), sum_goal) for name in names}
     if not native:
@@ -254,7 +178,7 @@ def _metrics(metrics: _Section, sum_goal: str | None) -> dict[str, Any]:
     return native
 
 
-def _metric(metric: _Section, sum_goal: str | None) -> dict[str, Any]:
+def _metric(metric: Section, sum_goal: str | None) -> dict[str, Any]:
     metric.check("scale direction", "lower_bound upper_bound")
     goal, name = GOALS.get(metric.word("direction", GOALS)), metric.path[-1]
     scale = metric.number("scale", -inf, int, float)
@@ -267,17 +191,17 @@ def _metric(metric: _Section, sum_goal: str | None) -> dict[str, Any]:
     return ({"goal": goal} if goal else {}) | ({"weight": float(scale or 0)} if sum_goal else {})
 
 
-def _sampler(strategy: _Section) -> str:
+def _sampler(strategy: Section) -> str:
     """The native strategy: that of optuna's sampler, or of the name itself, as forks of MASE have it."""
     keys = ("setup", "sampler") if strategy.values.get("name", "optuna") == "optuna" else ("name",)
-    said = reduce(_Section.at, keys[:-1], strategy).values.get(keys[-1])
+    said = reduce(Section.at, keys[:-1], strategy).values.get(keys[-1])
     for name in SAMPLERS:
         if name.replace("-", "") == re.sub("[-_]", "", str(said).lower()):
             return {"nsgaii": "nsga2", "nsgaiii": "nsga3"}.get(name, name)
     raise strategy.unknown(said, SAMPLERS if keys[:-1] else ("optuna", *SAMPLERS), *keys)
 
 
-def _search(root: _Section, setup: _Section) -> dict[str, Any]:
+def _search(root: Section, setup: Section) -> dict[str, Any]:
     """With `direction` where MASE sums the scaled metrics; otherwise they are the axes of a Pareto front."""
     timeout, workers = setup.number("timeout", 1, int, float), setup.number("n_jobs", -1, int)
     summed, goal = setup.word("sum_scaled_metrics", (True, False)), GOALS.get(setup.word("direction", GOALS))

@@ -1,0 +1,110 @@
+"""Values of many candidates at once: the distinct ones, and which one each candidate has.
+
+Distinct values of one slot are blocks. Where a value has an example on each row, its blocks are stacked into one
+tensor (blocks × rows, …), so that one call computes them all; everything else is a list of blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Indexes = NDArray[np.int64]
+
+_ALIGNMENT = 64  # bytes; where torch puts new tensors on a CPU
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """`content` is one stacked tensor (or a list of them, for calls with several results), or a tuple of blocks.
+
+    `which` gives the block of each candidate of a group; None where there is one block for all.
+    """
+
+    content: Any
+    count: int = 1
+    which: Indexes | None = None
+
+    @property
+    def stacked(self) -> bool:
+        return not isinstance(self.content, tuple)
+
+    def of(self, candidates: Indexes) -> Blocks:
+        """The same blocks for some of the candidates."""
+        return self if self.which is None else Blocks(self.content, self.count, self.which[candidates])
+
+    def block(self, number: int) -> Any:
+        """One block."""
+        if not self.stacked:
+            return self.content[number]
+        if self.count == 1:
+            return self.content
+        return mapped(lambda tensor: _rows(tensor, self.count, number, 1), self.content)
+
+    def gather(self, numbers: Indexes) -> Any:
+        """Some blocks as one stack, in that order."""
+        if not self.stacked:
+            return stack([self.content[number] for number in numbers])
+        if self.count == 1:
+            return self.content if len(numbers) == 1 else stack([self.content] * len(numbers))
+        first, length = int(numbers[0]), len(numbers)
+        if np.array_equal(numbers, np.arange(first, first + length)):
+            if length == self.count:
+                return self.content
+            return mapped(lambda tensor: _rows(tensor, self.count, first, length), self.content)
+        return mapped(lambda tensor: _select(tensor, self.count, numbers), self.content)
+
+
+def mapped(function: Callable[[Tensor], Any], content: Any) -> Any:
+    """The function of a tensor, or of each tensor of a list."""
+    return function(content) if isinstance(content, Tensor) else [function(tensor) for tensor in content]
+
+
+def stack(blocks: Sequence[Any]) -> Any:
+    """Blocks below each other; lists of tensors element by element."""
+    if len(blocks) == 1:
+        return blocks[0]
+    if isinstance(blocks[0], Tensor):
+        return torch.cat(list(blocks))
+    return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+
+
+def same_layout(left: Any, right: Any) -> bool:
+    """Whether rows lie in memory in the same way: kernels add up in another order where they don't."""
+    if isinstance(left, Tensor):
+        return left.stride() == right.stride()
+    return all(same_layout(a, b) for a, b in zip(left, right, strict=True))
+
+
+def _rows(tensor: Tensor, count: int, first: int, length: int) -> Tensor:
+    rows = len(tensor) // count
+    part = tensor.narrow(0, first * rows, length * rows)
+    # Matrix kernels add up in another order where a tensor starts at an odd address; fresh tensors never do.
+    return part if part.data_ptr() % _ALIGNMENT == 0 else part.clone()
+
+
+def _select(tensor: Tensor, count: int, chosen: Indexes) -> Tensor:
+    if not tensor.is_contiguous():  # index_select would lose a channels-last layout
+        return torch.cat([_rows(tensor, count, int(number), 1) for number in chosen])
+    blocks = tensor.unflatten(0, (count, len(tensor) // count))
+    return blocks.index_select(0, torch.from_numpy(chosen).to(tensor.device)).flatten(0, 1)
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Bit for bit, NaN like NaN."""
+    if isinstance(left, Tensor):
+        same = torch.equal(left, right)
+        return same or torch.equal(left.nan_to_num(nan=1e38), right.nan_to_num(nan=1e38))
+    return all(equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+def nbytes(content: Any) -> int:
+    """Bytes of a tensor, or of all in a list."""
+    tensors = [content] if isinstance(content, Tensor) else content
+    return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))

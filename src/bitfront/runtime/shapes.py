@@ -1,0 +1,46 @@
+"""From symbolic shapes to the layout of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+from bitfront.runtime.layout import Layout, Size
+from bitfront.runtime.plan import Slot, Step
+
+
+def layout_of(exported: ExportedProgram, steps: Sequence[Step], stored: Iterable[int]) -> Layout:
+    """From the symbolic shapes of the exported program."""
+    nodes = list(exported.graph.nodes)
+    values = [node.meta.get("val") for node in nodes]
+    batch = {
+        value.shape[0].node.expr
+        for node, value in zip(nodes, values, strict=True)
+        if node.op == "placeholder" and isinstance(value, Tensor) and value.dim() and _symbolic(value.shape[0])
+    }
+    rows = {slot for slot, value in enumerate(values) if _has_rows(value, batch)}
+    sizes = {slot: Size(value.node.expr) for slot, value in enumerate(values) if _symbolic(value)}
+    for step in steps:
+        (source,) = step.arguments if step.function is None else (None,)
+        if isinstance(source, Slot) and source.index in rows:
+            rows.add(step.output)
+    fixed = {*stored, *sizes}
+    stackable = tuple(step.output in rows and step.reads() - fixed <= rows for step in steps)
+    return Layout(frozenset(rows), sizes, stackable)
+
+
+def _symbolic(value: Any) -> bool:
+    return isinstance(value, torch.SymInt)
+
+
+def _has_rows(value: Any, batch: set[Any]) -> bool:
+    """Whether axis 0 is the batch, and no other axis depends on it; of several tensors, whether all are so."""
+    if isinstance(value, (tuple, list)):
+        return bool(value) and all(_has_rows(item, batch) for item in value)
+    if not isinstance(value, Tensor) or not value.dim() or not _symbolic(value.shape[0]):
+        return False
+    return value.shape[0].node.expr in batch and not any(_symbolic(size) for size in value.shape[1:])

@@ -1,0 +1,67 @@
+"""Files are whole or not there; a lock dies with its owner."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bitfront.errors import BitfrontError, RunError
+from bitfront.files import Lock, write_bytes_whole, write_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "first – ü")
+    write_whole(path, "second")
+    assert path.read_text(encoding="utf-8") == "second"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_when_it_fails_the_old_one_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "first")
+
+    def fails(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), fails)
+    with pytest.raises(BitfrontError, match=r"a.txt' can't be written: No space left on device\."):
+        write_bytes_whole(path, b"second")
+    assert path.read_text() == "first"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_second_lock_is_refused_until_the_first_is_released(tmp_path: Path) -> None:
+    first = Lock(tmp_path)
+    with pytest.raises(RunError, match="Another bitfront process is writing the run"):
+        Lock(tmp_path)
+    first.release()
+    Lock(tmp_path).release()
+
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from bitfront.files import Lock
+lock = Lock(Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_lock_dies_with_its_owner(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"locked\n"
+        with pytest.raises(RunError):
+            Lock(tmp_path)
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+    Lock(tmp_path).release()

@@ -1,0 +1,160 @@
+"""The order of things in a run, and Ctrl-C at the moments that matter."""
+
+import json
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bitfront import log, running
+from bitfront.errors import BitfrontError, RunError
+from bitfront.loop import Progress
+from bitfront.recipe import Job
+from bitfront.recipe.reading import from_document
+from bitfront.results import Results
+from bitfront.running import run_job
+from bitfront.trial import Trial
+
+
+def job(**search: Any) -> Job:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.randn(48, 4, generator=torch.Generator().manual_seed(0))
+    document = {
+        "space": [
+            {"match": "type:linear", "weight": ["int8c", "int4c", "int2c"], "input": ["uint8", "uint4"]}
+        ],
+        "metrics": {"accuracy": {}, "size": {}},
+        "search": {"strategy": "random", "trials": 8, **search},
+    }
+    splits = {name: (x, x[:, :3].argmax(1)) for name in ("calibration", "search", "test")}
+    return Job(from_document(document), Path(), model, splits, 16)
+
+
+def run(directory: Path, watch: Any = None, **search: Any) -> Results:
+    return run_job(job(**search), directory, watch)
+
+
+def pressed_at(count: int) -> Callable[[Progress, Sequence[Trial]], None]:
+    """Presses Ctrl-C when so many candidates were evaluated."""
+
+    def watch(progress: Progress, trials: Sequence[Trial]) -> None:
+        if progress.evaluated >= count:
+            signal.raise_signal(signal.SIGINT)
+
+    return watch
+
+
+def values(directory: Path) -> list[Any]:
+    return [(t.batch, t.assignment, t.values) for t in log.read(directory / "trials.jsonl").trials]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 8])
+def test_ctrl_c_keeps_what_was_found(tmp_path: Path, count: int) -> None:
+    results = run(tmp_path / "run", pressed_at(count))
+    assert results.progress.stopped == "interrupted"
+    document = json.loads((tmp_path / "run/front.json").read_text())
+    assert document == results.to_json()
+    assert document["trials"] == len(log.read(tmp_path / "run/trials.jsonl").trials)
+    assert document["baseline_test"] == {}  # nobody waits for the test split
+    again = run(tmp_path / "run")
+    assert again.progress.stopped == "budget"
+    assert set(again.baseline.test) == {"accuracy"}
+    run(tmp_path / "whole")
+    assert values(tmp_path / "run") == values(tmp_path / "whole")
+
+
+def test_ctrl_c_while_the_front_is_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    intervals = running.interval
+    calls: list[int] = []
+
+    def interval(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return intervals(*arguments)
+
+    monkeypatch.setattr(running, "interval", interval)
+    results = run(tmp_path / "run")
+    assert results.progress.stopped == "interrupted"
+    assert set(results.baseline.test) == {"accuracy"}
+    assert all(not member.test for member in results.front)
+    assert json.loads((tmp_path / "run/front.json").read_text()) == results.to_json()
+
+
+def test_ctrl_c_while_the_front_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = running.write_whole
+
+    def pressed(path: Path, text: str) -> None:
+        if path.name == "front.json":
+            signal.raise_signal(signal.SIGINT)
+        write(path, text)
+
+    monkeypatch.setattr(running, "write_whole", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    assert json.loads((tmp_path / "run/front.json").read_text())["stopped"] == "budget"
+
+
+def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(RunError, match="seed was 0 and is 1"):
+            run(tmp_path / "run", seed=1)
+    assert run(tmp_path / "run").resumed == len(values(tmp_path / "run"))
+
+
+def test_a_disk_that_is_full_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = running.write_whole
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "front.json":
+            raise BitfrontError("no room")
+        write(path, text)
+
+    monkeypatch.setattr(running, "write_whole", full)
+    with pytest.raises(BitfrontError, match="no room"):
+        run(tmp_path / "run")
+    monkeypatch.undo()
+    assert run(tmp_path / "run").resumed > 8
+
+
+def test_a_timeout_is_over_all_sittings(tmp_path: Path) -> None:
+    results = run(tmp_path / "run", timeout="1 ms")
+    assert results.progress.stopped == "timeout"
+    assert results.front  # the references count
+    again = run(tmp_path / "run", timeout="1 h")
+    assert again.progress.stopped == "budget"
+    run(tmp_path / "whole")
+    assert values(tmp_path / "run") == values(tmp_path / "whole")
+
+
+def test_the_float_model_is_measured_once(tmp_path: Path) -> None:
+    made = job()
+    evaluator, asked = made.evaluator, []
+    evaluate = evaluator.evaluate
+
+    def counting(candidates: Sequence[Any]) -> Any:
+        asked.extend(candidates)
+        return evaluate(candidates)
+
+    evaluator.evaluate = counting
+    results = run_job(made, tmp_path / "run")
+    assert len(asked) == len(set(asked)) == len(results.trials)
+
+
+def test_notes_are_said_before_the_search(tmp_path: Path) -> None:
+    said: list[str] = []
+    run(tmp_path / "run")
+    with (tmp_path / "run/trials.jsonl").open("ab") as file:
+        file.write(b"{torn")
+    results = run_job(job(workers=2), tmp_path / "run", say=said.append)
+    assert said == [
+        "workers = 2: this version evaluates in one process.",
+        "Dropped an unfinished last line (5 bytes) of trials.jsonl.",
+    ]
+    assert results.notes == said

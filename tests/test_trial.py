@@ -1,0 +1,71 @@
+"""A trial is one line of JSON, and the line is the trial."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bitfront.metric import Failure, Measurement, Outcome
+from bitfront.space import FLOAT, Assignment
+from bitfront.trial import Trial, from_record, seal, to_record, unseal
+
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)  # surrogates among them
+SECONDS = st.integers(0, 10**12).map(lambda microseconds: microseconds / 1e6)
+NUMBERS = st.floats(allow_nan=False)
+OUTCOMES = st.one_of(
+    st.builds(Measurement, st.dictionaries(ANY_TEXT, NUMBERS, max_size=4), SECONDS),
+    st.builds(Failure, ANY_TEXT, SECONDS),
+)
+ASSIGNMENTS = st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=4).map(Assignment.of)
+TRIALS = st.builds(Trial, st.integers(0, 10**9), st.integers(0, 10**6), ASSIGNMENTS, OUTCOMES)
+
+
+@given(TRIALS)
+def test_a_line_is_a_trial(trial: Trial) -> None:
+    line = seal(to_record(trial))
+    assert "\n" not in line
+    assert line.isascii()
+    found = from_record(unseal(line))
+    assert found == trial
+    assert repr(found.values) == repr(trial.values)  # -0.0 and 0.0 are equal, but not the same
+    assert list(found.assignment) == list(trial.assignment)
+
+
+@given(TRIALS, st.data())
+def test_no_line_with_another_byte_is_accepted(trial: Trial, data: st.DataObject) -> None:
+    line = seal(to_record(trial)).encode()
+    place = data.draw(st.integers(0, len(line) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != line[place]))
+    damaged = line[:place] + bytes([byte]) + line[place + 1 :]
+    with pytest.raises(ValueError, match=r"checksum|decode"):
+        unseal(damaged.decode())
+
+
+@given(TRIALS, st.data())
+def test_no_part_of_a_line_is_accepted(trial: Trial, data: st.DataObject) -> None:
+    line = seal(to_record(trial))
+    with pytest.raises(ValueError, match="checksum"):
+        unseal(line[: data.draw(st.integers(0, len(line) - 1))])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [
+        (
+            Measurement({"sqnr": math.inf, "size": 3}, 0.25),
+            '"metrics":{"sqnr":"inf","size":3.0},"seconds":0.25',
+        ),
+        (Failure("loss is nan", 0.5), '"failure":"loss is nan","seconds":0.5'),
+    ],
+)
+def test_the_line_as_documented(outcome: Outcome, said: str) -> None:
+    trial = Trial(4, 2, Assignment.of({"fc1:weight": "int8"}), outcome)
+    line = seal(to_record(trial))
+    assert line.startswith(f'{{"number":4,"batch":2,"assignment":{{"fc1:weight":"int8"}},{said},"checksum":"')
+
+
+def test_a_failed_trial_has_no_values() -> None:
+    trial = Trial(0, 0, FLOAT, Failure("out of memory"))
+    assert trial.failed
+    assert trial.values == {}
