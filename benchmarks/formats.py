@@ -2,9 +2,9 @@
 
 python benchmarks/formats.py [--write]
 
-All weights of linear layers and convolutions take the format; their inputs take calibrated uint8, and in a second
-column the format itself. The networks and their data are those of the shared folder: ../shared/data, or what the
-variable BITFRONT_DATA says. Without them there is nothing to measure, and it says so.
+All weights of linear layers and convolutions take the format; their inputs take calibrated uint8, and in a
+second column the format itself. The networks and their data are those of the shared folder: ../shared/data,
+or what the variable BITFRONT_DATA says. Without them there is nothing to measure, and it says so.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def tabular(name: str) -> dict[str, Any]:
 
 def images() -> dict[str, Any]:
     """CIFAR-10 as ResNet-20 was trained on it."""
-    mean, deviation = (torch.tensor(three).reshape(3, 1, 1) for three in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    mean, deviation = (
+        torch.tensor(three).reshape(3, 1, 1) for three in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
 
     def normalised(x: np.ndarray) -> torch.Tensor:
         return (torch.from_numpy(x).permute(0, 3, 1, 2).float() / 255 - mean) / deviation

@@ -30,17 +30,23 @@ def main() -> None:
         subprocess.run([bitfront, "train", "--quiet", recipe], cwd=ROOT, check=True)
         search = [bitfront, "search", recipe, "--quiet", "--run", str(run)]
         environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
-        printed = subprocess.run(search, cwd=ROOT, check=True, capture_output=True, text=True, env=environment)
+        printed = subprocess.run(
+            search, cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+        )
         document = json.loads((run / "front.json").read_text(encoding="utf-8"))
         trials = [trial.values for trial in read(run / "trials.jsonl").trials if trial.values]
-    picture = front_svg(document, trials, Metric("size", "bytes", "min"), Metric("accuracy", "fraction", "max"), TITLE)
+    picture = front_svg(
+        document, trials, Metric("size", "bytes", "min"), Metric("accuracy", "fraction", "max"), TITLE
+    )
     (ROOT / "docs/images/digits-front.svg").write_text(picture, encoding="utf-8")
     lines = [line.rstrip() for line in printed.stdout.splitlines()]
     text = "\n".join(line for line in lines if not line.startswith("The run lies"))
     readme = ROOT / "README.md"
     block = f"<!-- demo -->\n```text\n{text.strip()}\n```\n<!-- /demo -->"
     found = readme.read_text(encoding="utf-8")
-    readme.write_text(re.sub(r"<!-- demo -->.*<!-- /demo -->", lambda _: block, found, flags=re.S), encoding="utf-8")
+    readme.write_text(
+        re.sub(r"<!-- demo -->.*<!-- /demo -->", lambda _: block, found, flags=re.S), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

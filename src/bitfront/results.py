@@ -108,7 +108,11 @@ class Results:
             "baseline": _numbers(self.baseline.metrics),
             "baseline_test": {name: found.to_json() for name, found in self.baseline.test.items()},
             "uniform": {
-                name: {"trial": trial.number, "metrics": _numbers(trial.values)}
+                name: {
+                    "trial": trial.number,
+                    "formats": list(dict.fromkeys(trial.assignment.formats)),
+                    "metrics": _numbers(trial.values),
+                }
                 for name, trial in self.uniform.items()
             },
             "knee": None if knee is None else knee.trial.number,

@@ -54,8 +54,14 @@ def test_a_calibrated_nvfp4_has_a_constant_tensor_scale_and_block_scales_of_its_
     assert calibrated.quantize(large).eq(2688.0).all()  # beyond what was seen it saturates
     both = calibrated.quantize(torch.cat([small, large]))
     assert both[:1].equal(calibrated.quantize(small))
-    assert not format("nvfp4").quantize(torch.cat([small, 1000 * large]))[:1].equal(format("nvfp4").quantize(small))
-    percentile = calibrate(format("nvfp4"), torch.cat([torch.ones(999), torch.tensor([50.0])]), "percentile:99")
+    assert (
+        not format("nvfp4")
+        .quantize(torch.cat([small, 1000 * large]))[:1]
+        .equal(format("nvfp4").quantize(small))
+    )
+    percentile = calibrate(
+        format("nvfp4"), torch.cat([torch.ones(999), torch.tensor([50.0])]), "percentile:99"
+    )
     assert percentile.scale.outer == pytest.approx(1 / 2688)
 
 

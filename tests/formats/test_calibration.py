@@ -8,7 +8,20 @@ from bitfront.formats import Axes, Observation, calibrate, format
 from bitfront.formats.scale import Constant
 
 METHODS = ["minmax", "percentile:99.9", "percentile:51", "percentile:100", "mse"]
-CALIBRATED = ["int8", "int4", "int2", "int8c", "uint8", "uint4", "uint2", "uint8c", "e4m3", "e2m1", "e3m2c", "log4"]
+CALIBRATED = [
+    "int8",
+    "int4",
+    "int2",
+    "int8c",
+    "uint8",
+    "uint4",
+    "uint2",
+    "uint8c",
+    "e4m3",
+    "e2m1",
+    "e3m2c",
+    "log4",
+]
 
 
 def normal(count=5000, shift=0.0):
@@ -48,7 +61,9 @@ def test_a_calibrated_format_treats_each_example_alone(name, method):
     assert calibrated.quantize(batch).equal(torch.cat([calibrated.quantize(row[None]) for row in batch]))
 
 
-@pytest.mark.parametrize("name", ["int4g32", "uint4g32", "q3.4", "fp32", "fp16", "bf16", "e2m1g32", "mxfp4", "bfp8", "blog4"])
+@pytest.mark.parametrize(
+    "name", ["int4g32", "uint4g32", "q3.4", "fp32", "fp16", "bf16", "e2m1g32", "mxfp4", "bfp8", "blog4"]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_some_formats_need_no_calibration(name, method):
     assert calibrate(format(name), normal(), method) is format(name)

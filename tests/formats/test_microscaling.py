@@ -20,11 +20,13 @@ ALL = pytest.mark.parametrize("name", ORACLES)
 
 def oracle(name, rows):
     info = ORACLES[name]
-    return np.stack([block.quantize_block(info, row.astype(np.float64), block.compute_scale_amax) for row in rows])
+    return np.stack(
+        [block.quantize_block(info, row.astype(np.float64), block.compute_scale_amax) for row in rows]
+    )
 
 
 def blocks():
-    """Ordinary blocks, and blocks of every magnitude that float32 has, among them those of subnormal scales."""
+    """Ordinary blocks, and blocks of every magnitude that float32 has, some of them with subnormal scales."""
     random = np.random.default_rng(0)
     ordinary = random.standard_normal((60, 32))
     magnitudes = 2.0 ** np.concatenate([np.arange(-152, -112), np.arange(-112, 124, 9), [124.0]])
@@ -53,7 +55,9 @@ def test_the_ends_of_float32():
         result = format(name).quantize(values)
         assert result.isfinite().all()
         if name != "mxint8":
-            assert np.array_equal(result.double().numpy(), oracle(name, np.pad(values.numpy(), (0, 30))[None])[0, :2])
+            assert np.array_equal(
+                result.double().numpy(), oracle(name, np.pad(values.numpy(), (0, 30))[None])[0, :2]
+            )
     # The code -128 would be -2^128 there, which is infinity: the topmost binade of float32 saturates.
     assert format("mxint8").quantize(torch.tensor([end, -end])).tolist() == [127 * 2.0**120, -(2.0**127)]
 

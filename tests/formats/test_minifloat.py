@@ -28,7 +28,7 @@ def unscaled(name):
 
 
 def neighbourhoods(codes):
-    """Every code, every halfway point, the floats next to these, and points all over each gap: over 100,000."""
+    """All codes, all halfway points, the floats next to these, and points all over each gap: over 100,000."""
     codes = codes.astype(np.float32)
     middles = ((codes[1:].astype(np.float64) + codes[:-1]) / 2).astype(np.float32)
     points = np.concatenate([codes, middles])
@@ -81,7 +81,8 @@ def test_any_is_gfloat(exponent_bits, mantissa_bits, dtype):
         bias=2 ** (exponent_bits - 1) - 1,
         has_nz=True,
         domain=Domain.Finite,
-        num_high_nans={(4, 3): 1, (5, 2): 4}.get((exponent_bits, mantissa_bits), 0) + 2**mantissa_bits * (exponent_bits == 8),
+        num_high_nans={(4, 3): 1, (5, 2): 4}.get((exponent_bits, mantissa_bits), 0)
+        + 2**mantissa_bits * (exponent_bits == 8),
         has_subnormals=True,
         is_signed=True,
         is_twos_complement=False,
@@ -90,13 +91,19 @@ def test_any_is_gfloat(exponent_bits, mantissa_bits, dtype):
     random = torch.Generator().manual_seed(mantissa_bits)
     codes = element.values()[:: max(1, 2**element.bits // 3000)].to(dtype)
     middles = (codes[1:] + codes[:-1]) / 2
-    scattered = torch.randn(3000, generator=random, dtype=dtype) * 2.0 ** torch.randint(-30, 20, (3000,), generator=random)
+    scattered = torch.randn(3000, generator=random, dtype=dtype) * 2.0 ** torch.randint(
+        -30, 20, (3000,), generator=random
+    )
     ours = element.round(torch.cat([codes, middles, scattered])).double().numpy()
-    theirs = round_ndarray(info, torch.cat([codes, middles, scattered]).double().numpy(), RoundMode.TiesToEven, True)
+    theirs = round_ndarray(
+        info, torch.cat([codes, middles, scattered]).double().numpy(), RoundMode.TiesToEven, True
+    )
     assert np.array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("e4m3", TensorProto.FLOAT8E4M3FN), ("e5m2", TensorProto.FLOAT8E5M2)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("e4m3", TensorProto.FLOAT8E4M3FN), ("e5m2", TensorProto.FLOAT8E5M2)]
+)
 def test_is_what_onnx_runtime_executes(name, kind):
     scale = 0.37
     initializers = [
@@ -109,7 +116,9 @@ def test_is_what_onnx_runtime_executes(name, kind):
     ]
     x, y = (helper.make_tensor_value_info(each, TensorProto.FLOAT, [20000]) for each in "xy")
     model = helper.make_model(
-        helper.make_graph(nodes, "q", [x], [y], initializers), ir_version=10, opset_imports=[helper.make_opsetid("", 21)]
+        helper.make_graph(nodes, "q", [x], [y], initializers),
+        ir_version=10,
+        opset_imports=[helper.make_opsetid("", 21)],
     )
     onnx.checker.check_model(model)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -149,7 +158,9 @@ def test_binades():
     assert binade(values.double())[5].item() == 2.0**-149
 
 
-@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[::2, ::3], lambda x: x[0, 0], lambda x: x.expand(3, 8, 6)])
+@pytest.mark.parametrize(
+    "view", [lambda x: x.T, lambda x: x[::2, ::3], lambda x: x[0, 0], lambda x: x.expand(3, 8, 6)]
+)
 def test_views_and_scalars(view):
     values = view(torch.randn(8, 6, generator=torch.Generator().manual_seed(0)))
     assert minifloat(4, 3).round(values).equal(minifloat(4, 3).round(values.clone()))

@@ -78,7 +78,9 @@ def test_quantizing_twice_is_quantizing_once(name):
     assert torch.allclose(format(name).quantize(once), once, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize(("name", "bits", "scales"), [("binary", 1, 32), ("binary2", 2, 64), ("ternary", 2, 32)])
+@pytest.mark.parametrize(
+    ("name", "bits", "scales"), [("binary", 1, 32), ("binary2", 2, 64), ("ternary", 2, 32)]
+)
 def test_bits(name, bits, scales):
     assert format(name).bits((10, 7)) == 70 * bits + 10 * scales
     assert format(name).bits((4, 10, 7), Axes(1, (0,))) == 280 * bits + 10 * scales

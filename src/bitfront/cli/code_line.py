@@ -13,7 +13,7 @@ _HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def code_line(codes: Tensor) -> str:
-    """A picture of ascending numbers, of at most 80 columns: a stroke each, or bars where several share one."""
+    """A picture of ascending numbers, of at most 80 columns: a stroke each, or bars where they are many."""
     low, high = codes[0].item(), codes[-1].item()
     cells = ((codes - low) / (high - low) * (WIDTH - 1)).round().long()
     crowded = len(cells.unique()) < len(cells)
@@ -36,7 +36,7 @@ def _strokes(cells: Tensor) -> str:
 
 
 def _bars(codes: Tensor, cells: Tensor) -> str:
-    """The height of a column is that of its closest pair of codes: full steps of all integers are equally high."""
+    """The height of a column is that of its closest pair of codes: those of integers are all equal."""
     gaps = codes.diff()
     nearest = torch.minimum(torch.cat([gaps[:1], gaps]), torch.cat([gaps, gaps[-1:]]))
     closest = torch.full((WIDTH,), float("inf"), dtype=codes.dtype).scatter_reduce(0, cells, nearest, "amin")

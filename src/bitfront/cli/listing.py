@@ -18,9 +18,9 @@ from bitfront.formats.scale import Constant
 from bitfront.recipe import read, to_toml
 
 _ORDER = (  # of families; those of other packages come last
-    "integer fixed_point minifloat microscaling nvfp4 block_float block_minifloat logarithm block_logarithm "
-    "binary residual_binary ternary machine_float"
-).split()
+    *("integer", "fixed_point", "minifloat", "microscaling", "nvfp4", "block_float", "block_minifloat"),
+    *("logarithm", "block_logarithm", "binary", "residual_binary", "ternary", "machine_float"),
+)
 _LEGEND = (
     "stored: bits per element of a 1,024 × 1,024 weight, scales and zero points included.\n"
     "range, step: lowest to largest, and the smallest step, in units of the scale where there is one.\n"

@@ -1,4 +1,4 @@
-"""Families of formats whose groups share an exponent or a small float, and are as large as their source says."""
+"""Families of formats whose blocks, as large as their source says, share an exponent or a small float."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def _block_float(match: re.Match[str]) -> Format:
 
 def _block_minifloat(match: re.Match[str]) -> Format:
     exponent_bits, mantissa_bits = exponent_and_mantissa(match)
-    reserved = minifloat(8, mantissa_bits).reserved if exponent_bits == 8 else 0  # OCP's NaN isn't in the paper
+    reserved = (
+        minifloat(8, mantissa_bits).reserved if exponent_bits == 8 else 0
+    )  # OCP's NaN isn't in the paper
     element = Minifloat(exponent_bits, mantissa_bits, reserved)
     return Format(match.group(), element, Grouped(BLOCK), SharedExponent())
 
@@ -62,7 +64,9 @@ microscaling = Family(
     tuple(_MICROSCALING),
     "OCP microscaling: blocks of 32 share a power of two",
 )
-nvfp4 = Family("nvfp4", _nvfp4, ("nvfp4",), "NVIDIA's: e2m1, blocks of 16 share an e4m3 scale under one fp32 scale")
+nvfp4 = Family(
+    "nvfp4", _nvfp4, ("nvfp4",), "NVIDIA's: e2m1, blocks of 16 share an e4m3 scale under one fp32 scale"
+)
 block_float = Family(
     r"bfp(?P<bits>\d+)",
     _block_float,

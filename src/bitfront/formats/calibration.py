@@ -79,7 +79,9 @@ def _is_calibrated(format: Format, axes: Axes) -> bool:
     whole = isinstance(format.granularity, PerTensor) or (
         isinstance(format.granularity, PerChannel) and axes.channel is None
     )
-    return isinstance(format.scale, NestedScale) or (whole and not isinstance(format.scale, Constant | NoScale))
+    return isinstance(format.scale, NestedScale) or (
+        whole and not isinstance(format.scale, Constant | NoScale)
+    )
 
 
 def _constant(format: Format, values: Tensor) -> Format:

@@ -85,7 +85,7 @@ class Integer:
     def round(self, values: Tensor, offset: Tensor | None = None) -> Tensor:
         if offset is None:
             return values.round().clamp_(self.lowest, self.largest)
-        # Round before the zero point is added, as ONNX QuantizeLinear does: otherwise ties depend on its parity.
+        # Round before the zero point is added, as ONNX QuantizeLinear does: else ties depend on its parity.
         return values.round().add_(offset).clamp_(self.lowest, self.largest).sub_(offset)
 
     def values(self) -> Tensor:

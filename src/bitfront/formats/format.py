@@ -101,7 +101,7 @@ def _inside(rows: Tensor, scale: Tensor | None, offset: Tensor | None, element: 
 
 
 def _put_back(rows: Tensor, restore: Restore | None, original: Tensor) -> Tensor:
-    """The rounded rows in the shape, dtype and memory layout of the original (kernels are chosen by layout)."""
+    """The rounded rows in the shape, dtype and memory layout of the original: it decides on kernels."""
     values = rows if restore is None else restore(rows)
     dtype = original.dtype
     if values.dtype is not dtype:

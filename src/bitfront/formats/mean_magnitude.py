@@ -1,8 +1,8 @@
 """Scales of signs: mean magnitudes, which leave the least squared error.
 
-Sources: Rastegari et al. 2016, "XNOR-Net", arXiv:1603.05279, equation 6; Li et al. 2016, "Ternary Weight Networks",
-arXiv:1605.04711, equation 6; Lin et al. 2017, "Towards Accurate Binary Convolutional Neural Network",
-arXiv:1711.11294, equation 4.
+Sources: Rastegari et al. 2016, "XNOR-Net", arXiv:1603.05279, equation 6; Li et al. 2016, "Ternary Weight
+Networks", arXiv:1605.04711, equation 6; Lin et al. 2017, "Towards Accurate Binary Convolutional Neural
+Network", arXiv:1711.11294, equation 4.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class MeanMagnitude:
 class TwoMagnitudes:
     """The mean of the magnitudes above the mean, as scale, and of the others, as offset in units of it.
 
-    In terms of residuals: after ± the mean, what is left is ± its own mean, and both are fitted again to these
-    signs by least squares. Without the second fit quantizing twice would not be quantizing once.
+    In terms of residuals: after ± the mean, what is left is ± its own mean, and both are fitted again to
+    these signs by least squares. Without the second fit quantizing twice would not be quantizing once.
     """
 
     shared_bits = 0
@@ -64,7 +64,7 @@ class TwoMagnitudes:
 
 
 def _magnitudes(matrix: Tensor) -> Tensor:
-    # Sums of equal float32 numbers are exact in float64, so that the mean of equal magnitudes is that magnitude.
+    # Sums of equal float32 numbers are exact in float64: the mean of equal magnitudes is that magnitude.
     return matrix.abs().clamp(max=LARGEST).double()
 
 

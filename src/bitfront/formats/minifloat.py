@@ -1,18 +1,17 @@
 """Minifloats: small floating-point numbers with subnormals.
 
-Sources: OCP 8-bit Floating Point Specification (OFP8) 1.0, 2023, for `e4m3` and `e5m2`; OCP Microscaling Formats
-(MX) 1.0, 2023, section 5.3, for `e3m2`, `e2m3` and `e2m1`.
+Sources: OCP 8-bit Floating Point Specification (OFP8) 1.0, 2023, for `e4m3` and `e5m2`; OCP Microscaling
+Formats (MX) 1.0, 2023, section 5.3, for `e3m2`, `e2m3` and `e2m1`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
-# Of each type in which quantization is simulated: the integer of its size, its mantissa bits, its exponent's mask.
+# Of each type that quantization is simulated in: the integer of its size, mantissa bits, mask of the exponent.
 _LAYOUTS = {
     torch.float32: (torch.int32, 23, 0x7F800000),
     torch.float64: (torch.int64, 52, 0x7FF0000000000000),
@@ -40,7 +39,7 @@ class Minifloat:
     def bias(self) -> int:
         return 2 ** (self.exponent_bits - 1) - 1
 
-    @cached_property
+    @property
     def largest(self) -> float:
         code = 2 ** (self.exponent_bits + self.mantissa_bits) - 1 - self.reserved
         exponent, mantissa = divmod(code, 2**self.mantissa_bits)
@@ -50,11 +49,11 @@ class Minifloat:
     def lowest(self) -> float:
         return -self.largest
 
-    @cached_property
+    @property
     def smallest_normal(self) -> float:
         return 2.0 ** (1 - self.bias)
 
-    @cached_property
+    @property
     def step(self) -> float:
         return self.smallest_normal * 2.0**-self.mantissa_bits
 
@@ -72,13 +71,16 @@ class Minifloat:
         codes = bounded.view(integer)
         carried = (codes >> cut).bitwise_and_(1).add_(codes).add_((1 << (cut - 1)) - 1)
         normal = carried.bitwise_and_(-(1 << cut)).view(values.dtype)
-        # Below the smallest normal all steps are equal: adding a number so large that it ends there rounds to them.
+        # Below the smallest normal all steps are equal: adding a number so large that its last bit is a step
+        # rounds to it.
         anchor = 1.5 * self.step * 2.0**mantissa
         subnormal = (bounded + anchor).sub_(anchor).copysign_(bounded)
         return torch.where(bounded.abs() < self.smallest_normal, subnormal, normal)
 
     def values(self) -> Tensor:
-        codes = torch.arange(2 ** (self.exponent_bits + self.mantissa_bits) - self.reserved, dtype=torch.float64)
+        codes = torch.arange(
+            2 ** (self.exponent_bits + self.mantissa_bits) - self.reserved, dtype=torch.float64
+        )
         exponent, mantissa = (codes / 2**self.mantissa_bits).floor(), codes % 2**self.mantissa_bits
         implicit = 2.0**self.mantissa_bits * (exponent > 0)
         positive = (implicit + mantissa) * self.step * 2.0 ** (exponent - 1).clamp(min=0)
@@ -101,8 +103,10 @@ E2M1 = Minifloat(2, 1)
 def minifloat(exponent_bits: int, mantissa_bits: int) -> Minifloat:
     """The one called eXmY: all codes finite, but for OCP's E4M3 and E5M2, and for 8 exponent bits.
 
-    Of those the topmost exponent is reserved, as in float32 and bfloat16: its numbers would not fit into float32.
+    Of those the topmost exponent is reserved, as in float32 and bfloat16: float32 couldn't hold its numbers.
     """
     if exponent_bits == 8:
         return Minifloat(8, mantissa_bits, reserved=2**mantissa_bits)
-    return {(4, 3): E4M3, (5, 2): E5M2}.get((exponent_bits, mantissa_bits), Minifloat(exponent_bits, mantissa_bits))
+    return {(4, 3): E4M3, (5, 2): E5M2}.get(
+        (exponent_bits, mantissa_bits), Minifloat(exponent_bits, mantissa_bits)
+    )

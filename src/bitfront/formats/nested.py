@@ -1,6 +1,7 @@
 """Scales of groups that are themselves small floats under one scale for the whole tensor.
 
-Source: NVIDIA 2025, "Pretraining Large Language Models with NVFP4", arXiv:2509.25149, appendix on quantization.
+Source: NVIDIA 2025, "Pretraining Large Language Models with NVFP4", arXiv:2509.25149, its appendix on
+quantization.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from bitfront.formats.scale import LARGEST, stored
 class NestedScale:
     """A group's scale is a small float times a float32 scale of the tensor, both from absolute maxima.
 
-    The tensor's scale makes the largest group scale the largest of `inner`. Calibration puts a constant in its
-    place (`outer`); else a value would depend on what else is in the batch.
+    The tensor's scale makes the largest group scale the largest of `inner`. Calibration puts a constant in
+    its place (`outer`); else a value would depend on what else is in the batch.
     """
 
     inner: Minifloat = E4M3
@@ -35,7 +36,11 @@ class NestedScale:
 
     def parameters(self, matrix: Tensor, element: Element) -> tuple[Tensor, Tensor | None]:
         peaks = matrix.abs().amax(dim=1, keepdim=True)
-        outer = self.tensor_scale(peaks.amax(), element) if self.outer is None else peaks.new_tensor(self.outer).float()
+        outer = (
+            self.tensor_scale(peaks.amax(), element)
+            if self.outer is None
+            else peaks.new_tensor(self.outer).float()
+        )
         wanted = (peaks.clamp(max=LARGEST) / element.largest).float() / outer
         # The smallest group scale is not zero: x / 0 would be.
         return self.inner.round(wanted).clamp_(min=self.inner.step) * outer, None

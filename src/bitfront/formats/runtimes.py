@@ -1,7 +1,7 @@
 """Which runtimes execute a format; everywhere else it is simulated in float32.
 
-Source: ONNX 1.23, QuantizeLinear and DequantizeLinear of opset 21, as far as ONNX Runtime 1.31 executes them on a
-CPU: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+Source: ONNX 1.23, QuantizeLinear and DequantizeLinear of opset 21, as far as ONNX Runtime 1.31 executes
+them on a CPU: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Scale rules: how the unit of a group is found.
 
-A rule turns a matrix (groups, elements) into a scale and an offset of shape (groups, 1). The scale is the unit in
-which an element rounds; of integers the offset is the zero point: an element is then `value / scale + offset`. Scales are float32 (or fp16) numbers whatever the tensor is, as they are stored.
-They are positive and finite for every finite input, and no code times its scale overflows, so that quantizing
-finite numbers never gives NaN or infinity. (Zero they are for a group of zeros whose element has no zero: a sign.)
+A rule turns a matrix (groups, elements) into a scale and an offset of shape (groups, 1). The scale is the
+unit in which an element rounds; of integers the offset is the zero point: an element is `value / scale +
+offset`. Scales are float32 (or fp16) numbers whatever the tensor is, as they are stored. They are positive
+and finite for every finite input, and no code times its scale overflows, so that quantizing finite numbers
+never gives NaN or infinity. (They are zero for a group of zeros whose element has no zero: a sign.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Scales that are powers of two, stored as an exponent of eight bits.
 
-Sources: OCP Microscaling Formats (MX) 1.0, 2023, sections 5.4 (E8M0) and 6.3 (conversion from floats); Darvish
-Rouhani et al. 2020, "Pushing the Limits of Narrow Precision Inferencing at Cloud Scale with Microsoft Floating
-Point", NeurIPS; Fox et al. 2021, "A Block Minifloat Representation for Training Deep Neural Networks", ICLR.
+Sources: OCP Microscaling Formats (MX) 1.0, 2023, sections 5.4 (E8M0) and 6.3 (conversion from floats);
+Darvish Rouhani et al. 2020, "Pushing the Limits of Narrow Precision Inferencing at Cloud Scale with
+Microsoft Floating Point", NeurIPS; Fox et al. 2021, "A Block Minifloat Representation for Training Deep
+Neural Networks", ICLR.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from bitfront.formats.minifloat import binade
 class SharedExponent:
     """The power of two that brings a group's largest magnitude into the topmost binade of the element.
 
-    What lies in that binade beyond `largest` saturates, as the MX specification has it. With `nearest` the peak
-    is first rounded to a power of two: so elements that are powers of two have one near it.
+    What lies in that binade beyond `largest` saturates, as the MX specification has it. With `nearest` the
+    peak is first rounded to a power of two: so elements that are powers of two have one near it.
 
     `least` is the smallest exponent there is: -127 in E8M0. Elements that the sources write as fractions are
     integers here, and their scales smaller by that much.

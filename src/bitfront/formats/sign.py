@@ -1,7 +1,7 @@
 """Elements that are signs: one or two magnitudes, no zero.
 
-Sources: Rastegari et al. 2016, "XNOR-Net", arXiv:1603.05279, for one; Lin et al. 2017, "Towards Accurate Binary
-Convolutional Neural Network", arXiv:1711.11294, for several.
+Sources: Rastegari et al. 2016, "XNOR-Net", arXiv:1603.05279, for one; Lin et al. 2017, "Towards Accurate
+Binary Convolutional Neural Network", arXiv:1711.11294, for several.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class TwoSigns:
 
     def round(self, values: Tensor, offset: Tensor | None = None) -> Tensor:
         inner = values.new_tensor(1 / 3) if offset is None else offset
-        magnitudes = torch.where(values.abs() > (1 + inner) / 2, values.new_tensor(1.0), inner.to(values.dtype))
+        magnitudes = torch.where(
+            values.abs() > (1 + inner) / 2, values.new_tensor(1.0), inner.to(values.dtype)
+        )
         return torch.where(values < 0, -magnitudes, magnitudes)
 
     def values(self) -> Tensor:

@@ -24,7 +24,9 @@ def _named(match: re.Match[str]) -> Format:
     return _FORMATS[match.group()]
 
 
-binary = Family("binary", _named, ("binary",), "±a, where a is the mean magnitude of an output channel", mase="binary")
+binary = Family(
+    "binary", _named, ("binary",), "±a, where a is the mean magnitude of an output channel", mase="binary"
+)
 residual_binary = Family(
     "binary2",
     _named,

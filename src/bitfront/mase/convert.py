@@ -158,7 +158,9 @@ def _rule(match: str, seed: Section) -> dict[str, Any]:
         raise config.error('needs name = ["integer"], or ["NA"] for none. Quote a layer name that has dots.')
     rows = [QUANTIZERS[name] for name in names if name != "NA"]
     endings = " ".join(row[0] for row in rows or QUANTIZERS.values()).split()
-    config.check(" ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]), UNREAD)
+    config.check(
+        " ".join(["name", *(f"{site}_{ending}" for site in SITES.values() for ending in endings)]), UNREAD
+    )
     rule: dict[str, Any] = {"match": match} if rows else {"match": match, "input": ["fp32"]}
     for role, site in SITES.items():
         formats = dict.fromkeys(name for row in rows for name in row[1](config, site))

@@ -1,7 +1,7 @@
 """MASE's quantizers by name, and the formats that their settings stand for.
 
-Source: DeepWok/mase, src/chop/passes/graph/transforms/quantize: parse_quant_config.py for the keys, quantizers/
-for what they mean.
+Source: DeepWok/mase, src/chop/passes/graph/transforms/quantize: parse_quant_config.py for the keys, and
+quantizers/ for what they mean.
 """
 
 from __future__ import annotations
@@ -35,9 +35,13 @@ def _minifloat(prefix: str) -> Convert:
             raise config.unknown(None, ["whole numbers from 1 to 8"], key)
         names = [_minifloat_name(prefix, width, exponent) for width, exponent in product(widths, exponents)]
         if widths and not any(names):
-            raise config.error(f"makes no minifloat of 2 to 8 exponent and 0 to 10 mantissa bits with {site}_width.", key)
+            raise config.error(
+                f"makes no minifloat of 2 to 8 exponent and 0 to 10 mantissa bits with {site}_width.", key
+            )
         if not all(names):
-            config.remark("Minifloats with less than 2 exponent bits, or not 0 to 10 mantissa bits, are left out.")
+            config.remark(
+                "Minifloats with less than 2 exponent bits, or not 0 to 10 mantissa bits, are left out."
+            )
         return [name for name in names if name]
 
     return convert
@@ -109,7 +113,10 @@ def _block(prefix: str, of_one_axis: str, names: Callable[[str], Convert]) -> Co
 
 
 def _lengths(sizes: Any) -> list[Any]:
-    """Of a block size or choices of such, the length along the last axis: [1, 16] is a shape, [[1, 16]] a choice."""
+    """Of a block size, or choices of such, the length along the last axis.
+
+    [1, 16] is a shape, [[1, 16]] a choice.
+    """
     if not isinstance(sizes, list) or not sizes:
         return [sizes]
     if all(isinstance(size, list) for size in sizes):
@@ -156,12 +163,18 @@ QUANTIZERS: Final[Mapping[str, tuple[str, Convert]]] = {
     "minifloat_ieee": ("width exponent_width exponent_bias", _scaled_minifloat),
     "minifloat_denorm": ("width exponent_width exponent_bias", _denormal_minifloat),
     "log": ("width exponent_bias", _logarithm),
-    "block_fp": ("width exponent_width exponent_bias block_size skip_first_dim", _block("bfp", "int", _block_widths)),
+    "block_fp": (
+        "width exponent_width exponent_bias block_size skip_first_dim",
+        _block("bfp", "int", _block_widths),
+    ),
     "block_minifloat": (
         "width exponent_width exponent_bias_width block_size skip_first_dim",
         _block("bm", "", _minifloat),
     ),
-    "block_log": ("width exponent_bias_width block_size skip_first_dim", _block("blog", "log", _block_widths)),
+    "block_log": (
+        "width exponent_bias_width block_size skip_first_dim",
+        _block("blog", "log", _block_widths),
+    ),
     "binary": ("width stochastic bipolar", _signs("binary", 1)),
     "binary_residual": ("width stochastic bipolar levels residual_sign", _signs("binary2", 2)),
     "ternary": ("width scaling_factor mean median max", _signs("ternary", 2)),

@@ -58,7 +58,10 @@ class Section:
         found = list(value) if isinstance(value, (list, tuple)) else [value]
         wrong = [item for item in found if item not in words and not (type(item) is int and item in numbers)]
         if wrong or value == []:
-            known: list[str | bool] = [*words, *([f"whole numbers from {numbers[0]} to {numbers[-1]}"] if numbers else [])]
+            known: list[str | bool] = [
+                *words,
+                *([f"whole numbers from {numbers[0]} to {numbers[-1]}"] if numbers else []),
+            ]
             raise self.unknown((wrong or [value])[0], known, key)
         return found
 

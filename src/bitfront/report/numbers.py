@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from bitfront.metric import Metric
 
@@ -80,3 +82,13 @@ def compared_in_words(value: float, baseline: float, metric: Metric) -> str:
     if short.startswith("1/"):
         return f"{short[2:]}× less than float"
     return f"{short} against float"
+
+
+def uniform_label(name: str, found: Mapping[str, Any]) -> str:
+    """What a uniform assignment is called: its formats where they are few, else the one it was made from.
+
+    >>> uniform_label("uint8", {"formats": ["uint8", "int8c"]})
+    'uint8/int8c'
+    """
+    formats = found["formats"]
+    return "/".join(formats) if len(formats) <= 2 else f"about {name}"

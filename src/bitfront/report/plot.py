@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from bitfront.metric import Metric
-from bitfront.report.numbers import human
+from bitfront.report.numbers import human, uniform_label
 
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 78, 16, 40, 52
@@ -32,7 +32,11 @@ def front_svg(
 
     dots = [pick(values) for values in trials]
     front = sorted(pick(member["metrics"]) for member in document["front"])
-    uniform = {f"all {n}": pick(u["metrics"]) for n, u in document["uniform"].items() if u["metrics"]}
+    uniform = {
+        f"all {uniform_label(name, found)}": pick(found["metrics"])
+        for name, found in document["uniform"].items()
+        if found["metrics"]
+    }
     marks = {"float": pick(document["baseline"]), **uniform}
     everything = [*dots, *front, *marks.values()]
     to_x, ticks_x = _axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic=True)
@@ -59,9 +63,13 @@ def front_svg(
                 anchor="end" if end else "start",
             )
         )
-    style = "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+    style = (
+        "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}"
+        "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+    )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}" '
         f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">{style}{"".join(parts)}</svg>\n'
     )
 

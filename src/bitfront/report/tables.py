@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bitfront.metric import Metric
-from bitfront.report.numbers import compared, compared_in_words, human
+from bitfront.report.numbers import compared, compared_in_words, human, uniform_label
 
 ROWS = 20  # of the front on a terminal; front.json has all
 
@@ -39,7 +39,7 @@ def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table
     for name, found in document["uniform"].items():
         # A uniform assignment that could not be measured has no metrics.
         cells = _cells(found["metrics"], baseline, metrics, compare) if found["metrics"] else ["failed"]
-        table.add_row(f"all {name}", *cells, style="dim")
+        table.add_row(f"all {uniform_label(name, found)}", *cells, style="dim")
     table.add_section()
     for member in shown_members(document):
         star = " ★" if member["trial"] == document["knee"] else ""

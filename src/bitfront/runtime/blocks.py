@@ -1,7 +1,7 @@
 """Values of many candidates at once: the distinct ones, and which one each candidate has.
 
-Distinct values of one slot are blocks. Where a value has an example on each row, its blocks are stacked into one
-tensor (blocks × rows, …), so that one call computes them all; everything else is a list of blocks.
+Distinct values of one slot are blocks. Where a value has an example on each row, its blocks are stacked into
+one tensor (blocks × rows, …), so that one call computes them all; everything else is a list of blocks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ALIGNMENT = 64  # bytes; where torch puts new tensors on a CPU
 
 @dataclass(frozen=True)
 class Blocks:
-    """`content` is one stacked tensor (or a list of them, for calls with several results), or a tuple of blocks.
+    """`content` is one stacked tensor (a list of them for calls with several results), or a tuple of blocks.
 
     `which` gives the block of each candidate of a group; None where there is one block for all.
     """

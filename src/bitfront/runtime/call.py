@@ -17,7 +17,9 @@ from bitfront.runtime.plan import Step, fill
 
 _TURNS = 24  # at most, of comparing a stack with its blocks
 _ENOUGH = 2**17  # bytes of results compared
-_SLOWER = 1.25  # how much longer per block a stack may take: timing is noisy, and stacks save bookkeeping later
+_SLOWER = (
+    1.25  # how much longer per block a stack may take: timing is noisy, and stacks save bookkeeping later
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,16 @@ class Call:
         """All results as one stack."""
         if self.count == 1:
             return self._one(0)
-        return self._run({slot: blocks.gather(numbers) for slot, (blocks, numbers) in self.moving.items()}, self.count)
+        return self._run(
+            {slot: blocks.gather(numbers) for slot, (blocks, numbers) in self.moving.items()}, self.count
+        )
 
     def stacks_well(self) -> bool:
         """Whether a stack gives the blocks bit for bit, and not more slowly. Tries both, on random numbers.
 
-        Random, since a sum of quantized numbers may be exact in any order, and then shows no difference that other
-        candidates would have; and more than once where results are few, since two orders often agree by chance.
-        A row may come out differently at the edge of a matrix than inside.
+        Random, since a sum of quantized numbers may be exact in any order, and then shows no difference that
+        other candidates would have; and more than once where results are few, since two orders often agree by
+        chance. A row may come out differently at the edge of a matrix than inside.
         """
         if not all(same_layout(b.gather(n), b.block(int(n[0]))) for b, n in self.moving.values()):
             return False
@@ -79,7 +83,9 @@ class Call:
         gathered = {slot: blocks.gather(chosen) for slot, (blocks, chosen) in self.moving.items()}
         numbers = np.arange(self.count)
         moving = {s: (Blocks(_random(c, generator, turn), self.count), numbers) for s, c in gathered.items()}
-        return replace(self, fixed={s: _random(c, generator, turn) for s, c in self.fixed.items()}, moving=moving)
+        return replace(
+            self, fixed={s: _random(c, generator, turn) for s, c in self.fixed.items()}, moving=moving
+        )
 
     def _one(self, number: int) -> Any:
         moving = {slot: blocks.block(int(numbers[number])) for slot, (blocks, numbers) in self.moving.items()}
@@ -90,11 +96,13 @@ class Call:
         for slot in self.step.reads() - values.keys():
             values[slot] = self.sizes[slot].at(count * self.rows)
         arguments = [fill(argument, values) for argument in self.step.arguments]
-        return self.function(*arguments, **{n: fill(value, values) for n, value in self.step.keywords.items()})
+        return self.function(
+            *arguments, **{n: fill(value, values) for n, value in self.step.keywords.items()}
+        )
 
 
 def _random(value: Any, generator: torch.Generator, turn: int) -> Any:
-    """Random numbers for floating-point tensors: positive, as variances must be, and of both signs in turn."""
+    """Random numbers for floats: positive, as variances must be, and of both signs in turn."""
     if isinstance(value, list):
         return [_random(item, generator, turn) for item in value]
     if not isinstance(value, Tensor) or not value.is_floating_point():

@@ -14,7 +14,7 @@ FLOAT32 = "fp32"
 
 
 class Choices:
-    """Numbers for format names, and a column for each site, in the order in which the plan meets the sites."""
+    """Numbers for format names, and a column for each site, in the order of the plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.column = {site: column for column, site in enumerate(_met(plan))}

@@ -98,7 +98,9 @@ class ModelEvaluator:
     def _measure(self, group: Sequence[Assignment], width: Width) -> list[dict[str, float]]:
         self._together.tile = width.tile
         found = self._table(group, self._examples, self._references).values()
-        found |= {metric.name: [cost(candidate) for candidate in group] for metric, cost in self._costs.items()}
+        found |= {
+            metric.name: [cost(candidate) for candidate in group] for metric, cost in self._costs.items()
+        }
         return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:

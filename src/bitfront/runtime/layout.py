@@ -23,8 +23,8 @@ class Size:
 class Layout:
     """`rows` are the slots that have one example on each row (axis 0), `sizes` those that hold sizes.
 
-    `stackable` says of each step whether all that it reads and gives, but for stored tensors and sizes, are rows:
-    then it can be given several batches below each other.
+    `stackable` says of each step whether all that it reads and gives, but for stored tensors and sizes, are
+    rows: then it can be given several batches below each other.
     """
 
     rows: frozenset[int]

@@ -18,12 +18,15 @@ def layout_of(exported: ExportedProgram, steps: Sequence[Step], stored: Iterable
     nodes = list(exported.graph.nodes)
     values = [node.meta.get("val") for node in nodes]
     batch = {
-        value.shape[0].node.expr
+        _expression(value.shape[0])
         for node, value in zip(nodes, values, strict=True)
-        if node.op == "placeholder" and isinstance(value, Tensor) and value.dim() and _symbolic(value.shape[0])
+        if node.op == "placeholder"
+        and isinstance(value, Tensor)
+        and value.dim()
+        and _symbolic(value.shape[0])
     }
     rows = {slot for slot, value in enumerate(values) if _has_rows(value, batch)}
-    sizes = {slot: Size(value.node.expr) for slot, value in enumerate(values) if _symbolic(value)}
+    sizes = {slot: Size(_expression(value)) for slot, value in enumerate(values) if _symbolic(value)}
     for step in steps:
         (source,) = step.arguments if step.function is None else (None,)
         if isinstance(source, Slot) and source.index in rows:
@@ -37,10 +40,14 @@ def _symbolic(value: Any) -> bool:
     return isinstance(value, torch.SymInt)
 
 
+def _expression(size: Any) -> Any:
+    return size.node.expr
+
+
 def _has_rows(value: Any, batch: set[Any]) -> bool:
-    """Whether axis 0 is the batch, and no other axis depends on it; of several tensors, whether all are so."""
+    """Whether axis 0 is the batch, and no other axis depends on it; of several tensors, of all."""
     if isinstance(value, (tuple, list)):
         return bool(value) and all(_has_rows(item, batch) for item in value)
     if not isinstance(value, Tensor) or not value.dim() or not _symbolic(value.shape[0]):
         return False
-    return value.shape[0].node.expr in batch and not any(_symbolic(size) for size in value.shape[1:])
+    return _expression(value.shape[0]) in batch and not any(_symbolic(size) for size in value.shape[1:])

@@ -26,14 +26,16 @@ class Table:
     def fill(
         self, start: int, positions: Indexes, outputs: Blocks, batch: Examples, reference: Tensor | None
     ) -> None:
-        """Take in the outputs that some candidates gave for the batch whose first example is number `start`."""
+        """Take in what some candidates gave for the batch whose first example is number `start`."""
         blocks = max(1, _AT_ONCE // max(1, outputs.block(0).numel()))
         members = torch.from_numpy(positions)
         which = None if outputs.which is None else torch.from_numpy(outputs.which)
         for number, quality in enumerate(self._qualities):
             rows = torch.cat(
                 [
-                    _rows(quality, outputs, range(first, min(first + blocks, outputs.count)), batch, reference)
+                    _rows(
+                        quality, outputs, range(first, min(first + blocks, outputs.count)), batch, reference
+                    )
                     for first in range(0, outputs.count, blocks)
                 ]
             ).transpose(1, 2)

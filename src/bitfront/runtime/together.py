@@ -1,10 +1,10 @@
 """Runs the plan for many candidates at once, computing every distinct value once.
 
-Candidates are sorted in the order of the plan, so that those with the same first choices stand side by side: a step
-whose choices and inputs are the same for several is computed once for them (shared prefixes, on any graph). What
-is distinct is computed as one call on stacked rows (siblings side by side). Where the stack would grow beyond a
-tile, the group is halved and each half carried to the end before the other starts: so brute force walks the
-space as a tree, and memory stays bounded.
+Candidates are sorted in the order of the plan, so that those with the same first choices stand side by side:
+a step whose choices and inputs are the same for several is computed once for them (shared prefixes, on any
+graph). What is distinct is computed as one call on stacked rows (siblings side by side). Where a stack would
+grow beyond a tile, the group is halved and each half carried to the end before the other starts: so brute
+force walks the space as a tree, and memory stays bounded.
 
 Stacking must not change a bit of any outcome. The first stacked calls of each step are compared with one call
 per block; a step that differs, or is slower, is run block by block from then on.
@@ -62,7 +62,9 @@ class _Work:
         if not variant and not rows:
             return _Work(np.zeros(1, np.int64), None, np.zeros(1, np.int64))
         major, minor = _mixed(variant, size), _mixed(rows, size)
-        _, first, which = np.unique(major * (int(minor.max()) + 1) + minor, return_index=True, return_inverse=True)
+        _, first, which = np.unique(
+            major * (int(minor.max()) + 1) + minor, return_index=True, return_inverse=True
+        )
         kinds = major[first]
         starts = np.flatnonzero(np.concatenate([[True], kinds[1:] != kinds[:-1]]))
         return _Work(first, which if len(first) > 1 else None, starts)
@@ -108,6 +110,8 @@ class Together:
 
     def run(self, assignments: Sequence[Assignment], inputs: Sequence[Tensor], emit: Emit) -> None:
         """Hand the outputs of all candidates to `emit`, some at a time: their positions, and their blocks."""
+        if not self._row_bytes and len(assignments) > 1:  # learn how large values are before there are many
+            self.run(assignments[:1], inputs, lambda positions, outputs: None)
         choices = self._choices.of(assignments)
         order = np.lexsort(choices.T[::-1]) if choices.shape[1] else np.arange(len(assignments))
         values = {slot: Blocks(tensor) for slot, tensor in self._plan.stored.items()}
@@ -122,7 +126,10 @@ class Together:
                 values[step.output] = values[self._reads[number][0]]  # nobody quantizes here
             elif step.output not in self._layout.sizes:
                 work = self._work(number, group, values)
-                if len(work.first) > 1 and len(work.first) * rows * self._row_bytes.get(number, 0) > self.tile:
+                if (
+                    len(work.first) > 1
+                    and len(work.first) * rows * self._row_bytes.get(number, 0) > self.tile
+                ):
                     for members in work.halves():
                         mine = {slot: blocks.of(members) for slot, blocks in values.items()}
                         self._walk(number, group.part(members), mine, rows, emit)
@@ -144,7 +151,9 @@ class Together:
                 (rows if self._layout.stackable[number] else variant).append(which)
         return _Work.of([digit for digit in variant if (digit != digit[0]).any()], rows, len(group))
 
-    def _compute(self, number: int, work: _Work, group: _Group, values: dict[int, Blocks], rows: int) -> Blocks:
+    def _compute(
+        self, number: int, work: _Work, group: _Group, values: dict[int, Blocks], rows: int
+    ) -> Blocks:
         """The distinct results of a step, as one stack if any of them were computed as one."""
         calls = [self._call(number, needed, group, values, rows) for needed in work.by_variant()]
         parts = [part for call in calls for part in self._parts(number, call, rows)]

@@ -59,7 +59,7 @@ class FormatLaws:
     hand_counted: ClassVar[tuple[tuple[tuple[int, ...], Axes, int], ...]] = ()
     """(shape, axes, bits), worked out by hand."""
     idempotent_exactly: ClassVar[bool | None] = None
-    """None: where the scale is constant or a shared exponent, or there is none. Set it for others that are."""
+    """None: where the scale is constant or a shared exponent, or none. Set it for others like these."""
     rounds_to_nearest: ClassVar[bool] = True
     """Clear it for elements that round on another than the linear scale."""
 
@@ -140,8 +140,8 @@ class FormatLaws:
         element, (scale, _) = self.format.element, self.parameters(values, axes)
         once, twice = self.rows(once, axes).double(), self.rows(twice, axes).double()
         if -element.lowest > element.largest > 0:
-            # Two's complement: a group that reaches the lowest code, a power of two beyond all others, may need
-            # a larger scale the second time. OCP's mxint8 has it so.
+            # Two's complement: a group that reaches the lowest code, a power of two beyond all others, may
+            # need a larger scale the second time. OCP's mxint8 has it so.
             settled = once.amin(dim=1, keepdim=True) > element.lowest * scale
             once, twice = once * settled, twice * settled
         exactly = self.idempotent_exactly
@@ -278,14 +278,16 @@ class FormatLaws:
         scales = groups * self.format.scale.bits(self.format.element) + self.format.scale.shared_bits
         assert self.format.bits(shape, axes) == rows.numel() * self.format.element.bits + scales
 
-    @pytest.mark.parametrize("method", ("minmax", "percentile:99", "mse"))
-    @pytest.mark.parametrize("axes", (Axes(None), Axes(None, (1,)), Axes(None, ())))
+    @pytest.mark.parametrize("method", ["minmax", "percentile:99", "mse"])
+    @pytest.mark.parametrize("axes", [Axes(None), Axes(None, (1,)), Axes(None, ())])
     def test_calibrated_no_example_depends_on_others(self, axes: Axes, method: str) -> None:
         random = torch.Generator().manual_seed(0)
         calibrated = calibrate(self.format, torch.randn(4, 5, 40, generator=random), method, axes)
         assert (calibrated.name, calibrated.element) == (self.format.name, self.format.element)
         assert calibrated.bits((4, 5, 40), axes) == self.format.bits((4, 5, 40), axes)
-        batch = torch.randn(6, 5, 40, generator=random) * torch.tensor([0.01, 0.1, 1, 2, 10, 100]).reshape(6, 1, 1)
+        batch = torch.randn(6, 5, 40, generator=random) * torch.tensor([0.01, 0.1, 1, 2, 10, 100]).reshape(
+            6, 1, 1
+        )
         alone = torch.cat([calibrated.quantize(example, axes) for example in batch.split(1)])
         assert calibrated.quantize(batch, axes).equal(alone)
         assert calibrated.quantize(batch.flip(0), axes).equal(alone.flip(0))
