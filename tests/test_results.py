@@ -107,8 +107,8 @@ def test_the_document() -> None:
     document = json.loads(json.dumps(results.to_json(), allow_nan=False))
     assert document["front"][0]["metrics"] == {"accuracy": "inf", "size": 8.0}
     assert document["uniform"] == {
-        "int3": {"trial": 3, "metrics": {}},
-        "int2": {"trial": 2, "metrics": {"accuracy": 0.5, "size": 4.0}},
+        "int3": {"trial": 3, "formats": ["int3"], "metrics": {}},
+        "int2": {"trial": 2, "formats": ["int2"], "metrics": {"accuracy": 0.5, "size": 4.0}},
     }
     assert document["baseline_test"]["accuracy"] == {"value": 1.0, "low": 0.9, "high": 1.0}
     counts = {

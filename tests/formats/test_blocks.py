@@ -117,3 +117,18 @@ def test_a_calibrated_logarithm_keeps_its_power_of_two():
     calibrated = calibrate(format("log4"), torch.tensor([-3.1, 0.2]))
     assert calibrated.scale == Constant((0.25,), stored=8)  # 4, the peak rounded, is 16 quarters
     assert calibrated.quantize(torch.tensor([100.0, -0.07])).tolist() == [4.0, -0.0625]
+
+
+def test_the_exponent_of_a_block_reaches_down_to_that_of_e8m0():
+    # The peak's exponent is stored, not the scale's: seven bits below 2^-127 are still there.
+    tiny = 2.0**-127
+    assert quantized("bfp8", tiny, tiny / 64, tiny / 256) == [tiny, tiny / 64, 0.0]
+    assert quantized("bme2m1", 4 * tiny, tiny / 2, tiny / 8) == [4 * tiny, tiny / 2, 0.0]
+
+
+def test_gradients_of_minifloats_pass_up_to_half_a_step_beyond_the_largest():
+    # The step below 6 is 2; beyond 7 a value is no longer nearest to 6 in a grid that went on.
+    values = torch.tensor([0.0, 6.0, 6.9, 7.1, -6.9, -100.0], requires_grad=True)
+    format("e2m1").with_scale(Constant((1.0,))).quantize(values).sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [1.0, 1.0, 1.0, 0.0, 1.0, 0.0]

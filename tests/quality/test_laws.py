@@ -8,8 +8,10 @@ import torch
 
 from bitfront import plugins
 
-NAMES = ("accuracy", "top5", "f1", "auroc", "loss", "agreement", "kl", "sqnr")
-UNITS = {"loss": "nats", "kl": "nats", "sqnr": "dB"}
+LANGUAGE = ("perplexity", "next_token_loss", "next_token_accuracy")  # outputs (examples, positions, classes)
+NAMES = ("accuracy", "top5", "f1", "auroc", "loss", "agreement", "kl", "sqnr", *LANGUAGE)
+UNITS = {"loss": "nats", "kl": "nats", "sqnr": "dB", "perplexity": "", "next_token_loss": "nats"}
+MINIMISED = ("loss", "kl", "perplexity", "next_token_loss")
 
 
 @pytest.fixture(params=NAMES)
@@ -17,7 +19,9 @@ def quality(request):
     return plugins.load("quality", request.param)()
 
 
-def _examples(*shape, seed=0):
+def _examples(quality, *shape, seed=0):
+    if quality.metric.name in LANGUAGE and len(shape) == 2:
+        shape = (shape[0], 4, shape[1])
     generator = torch.Generator().manual_seed(seed)
     reference = torch.randn(*shape, generator=generator)
     outputs = reference + 0.5 * torch.randn(*shape, generator=generator)
@@ -28,11 +32,11 @@ def test_name_unit_and_goal(quality):
     name = quality.metric.name
     assert name in NAMES
     assert quality.metric.unit == UNITS.get(name, "fraction")
-    assert quality.metric.goal == ("min" if name in ("loss", "kl") else "max")
+    assert quality.metric.goal == ("min" if name in MINIMISED else "max")
 
 
 def test_reads_only_what_it_says(quality):
-    outputs, targets, reference = _examples(30, 6)
+    outputs, targets, reference = _examples(quality, 30, 6)
     whole = quality.statistics(outputs, targets, reference)
     nothing = torch.empty(0)
     lean = quality.statistics(
@@ -47,7 +51,7 @@ def test_reads_only_what_it_says(quality):
 @pytest.mark.parametrize("shape", [(97, 6), (97, 3, 6)])
 @pytest.mark.parametrize("size", [1, 8, 50])
 def test_batching_changes_nothing(quality, shape, size):
-    outputs, targets, reference = _examples(*shape)
+    outputs, targets, reference = _examples(quality, *shape)
     whole = quality.statistics(outputs, targets, reference)
     batches = zip(outputs.split(size), targets.split(size), reference.split(size), strict=True)
     parts = torch.cat([quality.statistics(*batch) for batch in batches])
@@ -58,7 +62,7 @@ def test_batching_changes_nothing(quality, shape, size):
 
 @pytest.mark.parametrize("shape", [(97, 7), (41, 3, 7)])
 def test_memory_layout_changes_nothing(quality, shape):
-    outputs, targets, reference = _examples(*shape)
+    outputs, targets, reference = _examples(quality, *shape)
     whole = quality.statistics(outputs, targets, reference)
     feature_major = outputs.movedim(-1, 0).contiguous().movedim(0, -1)
     slice_of_wide = torch.cat([reference, outputs], dim=-1)[..., shape[-1] :]
@@ -68,7 +72,7 @@ def test_memory_layout_changes_nothing(quality, shape):
 
 
 def test_number_of_threads_changes_no_statistics(quality):
-    outputs, targets, reference = _examples(1, 50_000, 5)
+    outputs, targets, reference = _examples(quality, 1, 50_000, 5)
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -80,21 +84,21 @@ def test_number_of_threads_changes_no_statistics(quality):
 
 
 def test_value_is_of_examples_in_any_order_and_repeats(quality):
-    rows = quality.statistics(*_examples(60, 6))
+    rows = quality.statistics(*_examples(quality, 60, 6))
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
     assert quality.value(rows[order]) == pytest.approx(quality.value(rows), rel=1e-12)
     assert quality.value(torch.cat([rows, rows])) == pytest.approx(quality.value(rows), rel=1e-6)
 
 
 def test_value_of_the_mean_row_where_promised(quality):
-    rows = quality.statistics(*_examples(60, 3, 6))
+    rows = quality.statistics(*_examples(quality, 60, 3, 6))
     assert quality.of_means == (quality.metric.name not in ("f1", "auroc"))
     if quality.of_means:
         assert quality.value(rows.mean(dim=0, keepdim=True)) == pytest.approx(quality.value(rows), rel=1e-12)
 
 
 def test_value_does_not_depend_on_threads(quality):
-    rows = quality.statistics(*_examples(100_000, 5))
+    rows = quality.statistics(*_examples(quality, 100_000, 5))
     threads = torch.get_num_threads()
     try:
         values = set()
@@ -107,7 +111,7 @@ def test_value_does_not_depend_on_threads(quality):
 
 
 def test_nothing_stays_from_one_candidate_to_the_next(quality):
-    outputs, targets, reference = _examples(50, 6)
+    outputs, targets, reference = _examples(quality, 50, 6)
     alone = quality.value(quality.statistics(outputs, targets, reference))
     quality.value(quality.statistics(torch.full_like(outputs, math.nan), targets, reference))
     quality.value(quality.statistics(-outputs, targets, reference))
@@ -115,13 +119,13 @@ def test_nothing_stays_from_one_candidate_to_the_next(quality):
 
 
 def test_travels_to_other_processes(quality):
-    rows = quality.statistics(*_examples(20, 6))
+    rows = quality.statistics(*_examples(quality, 20, 6))
     assert pickle.loads(pickle.dumps(quality)).value(rows) == quality.value(rows)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions(quality, dtype):
-    outputs, targets, reference = _examples(40, 6)
+    outputs, targets, reference = _examples(quality, 40, 6)
     outputs, reference = outputs.to(dtype), reference.to(dtype)
     same = quality.value(quality.statistics(outputs.double(), targets, reference.double()))
     assert quality.value(quality.statistics(outputs, targets, reference)) == same

@@ -32,7 +32,10 @@ def document(members: int = 3, tested: bool = True, knee: int = 1) -> dict[str, 
         "trials": 100,
         "baseline": FLOAT,
         "baseline_test": test,
-        "uniform": {"int8c": {"trial": 1, "metrics": scores}, "int4g32": {"trial": 2, "metrics": {}}},
+        "uniform": {
+            "int8c": {"trial": 1, "formats": ["int8c", "uint8"], "metrics": scores},
+            "int4g32": {"trial": 2, "formats": ["int4g32"], "metrics": {}},
+        },
         "knee": knee,
         "front": [{"trial": n + 1, "metrics": scores, "test": test} for n in range(members)],
     }

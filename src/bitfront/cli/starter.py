@@ -20,7 +20,7 @@ factory = {target}
 
 [data]
 factory = {data}{data_comment}
-batch_size = 256
+batch_size = 256                       # what costs such as flops are counted for
 # calibration = 512                    # examples that set input scales; all of the split if not given
 # search = 4096                        # examples that candidates are judged on
 # calibration_method = "minmax"        # minmax, percentile:99.9, mse

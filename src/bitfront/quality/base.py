@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from bitfront.metric import Metric
+from bitfront.quality.labels import check_labels
 
 # (outputs, targets, reference outputs) of some examples -> what each contributes (examples, k) as float64.
 Statistics = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -20,7 +21,8 @@ class Quality:
     `statistics` of examples may be stacked and resampled before `value` sees them. Nothing is kept between
     calls, so nothing can leak from one candidate into the next. `needs_labels` and `needs_reference` (the
     float model's own outputs) say which arguments are read; the others may be empty. `of_means` promises that
-    `value` of a stack is `value` of its mean row alone, which makes resampling fast.
+    `value` of a stack is `value` of its mean row alone, which makes resampling fast. `check_targets` raises
+    DataError where the targets of a split aren't what the metric takes for labels of such outputs.
     """
 
     metric: Metric
@@ -29,3 +31,4 @@ class Quality:
     needs_labels: bool = True
     needs_reference: bool = False
     of_means: bool = False
+    check_targets: Callable[[Tensor, Tensor], None] = check_labels

@@ -10,7 +10,15 @@ from torch import Tensor
 from bitfront.errors import DataError
 from bitfront.metric import Metric
 from bitfront.quality.base import Quality
-from bitfront.quality.examples import check_labelled, flat_rows, hits, log_probabilities, mean, per_example
+from bitfront.quality.examples import (
+    check_labelled,
+    flat_rows,
+    hits,
+    log_normalizers,
+    log_probabilities,
+    mean,
+    per_example,
+)
 
 
 def accuracy() -> Quality:
@@ -65,8 +73,8 @@ def _hits_in_five(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor
 
 def _cross_entropies(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     check_labelled(outputs, targets)
-    chosen = log_probabilities(outputs).gather(-1, targets.long().unsqueeze(-1))
-    return per_example(-chosen.squeeze(-1))
+    chosen = outputs.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
+    return per_example(log_normalizers(outputs) - chosen.double())
 
 
 def _predictions_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether labels are class numbers of the model at hand."""
+"""Whether labels are class numbers, or token ids, of the model at hand."""
 
 from __future__ import annotations
 
@@ -16,15 +16,35 @@ def check_labels(targets: Tensor, outputs: Tensor) -> None:
     """
     check_classes(outputs)
     _check_count(targets, outputs)
-    classes = outputs.shape[-1]
-    numbers = targets.double()
+    _check_numbers(targets, outputs.shape[-1], "class numbers")
+
+
+def check_tokens(targets: Tensor, outputs: Tensor) -> None:
+    """DataError unless `targets` holds a token id, or -100 for padding, for every position in `outputs`.
+
+    Outputs are (examples, positions, vocabulary), targets (examples, positions).
+    """
+    check_classes(outputs)
+    _check_count(targets, outputs)
+    tokens = targets[targets != -100]
+    if outputs.dim() != 3 or targets.shape[1] < 2 or not (targets[:, 1:] != -100).any():
+        raise DataError(
+            "Next tokens are foretold by outputs (examples, positions, vocabulary) from targets (examples, "
+            f"positions) with 2 or more tokens, but the outputs have shape {tuple(outputs.shape)} and "
+            f"{len(tokens)} targets are tokens."
+        )
+    _check_numbers(tokens, outputs.shape[-1], "token ids")
+
+
+def _check_numbers(labels: Tensor, classes: int, what: str) -> None:
+    numbers = labels.double()
     odd = numbers[~numbers.isfinite() | (numbers != numbers.round())]
     if len(odd):
-        raise DataError(f"Labels are class numbers 0 … {classes - 1}, but one of them is {odd[0].item():g}.")
+        raise DataError(f"Labels are {what} 0 … {classes - 1}, but one of them is {odd[0].item():g}.")
     low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or high >= classes:
         raise DataError(
-            f"The labels lie in {low} … {high} but the model has {classes} outputs: labels are class numbers "
+            f"The labels lie in {low} … {high} but the model has {classes} outputs: labels are {what} "
             f"0 … {classes - 1}."
         )
 

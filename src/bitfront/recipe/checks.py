@@ -9,7 +9,6 @@ import torch
 from bitfront.errors import RecipeError
 from bitfront.graph.model import Graph
 from bitfront.quality.base import Quality
-from bitfront.quality.labels import check_labels
 from bitfront.runtime.data import Splits
 from bitfront.runtime.plan import Plan
 
@@ -24,13 +23,15 @@ def require_labels(qualities: Sequence[Quality], splits: Splits) -> None:
 
 
 def check_label_range(qualities: Sequence[Quality], splits: Splits, plan: Plan) -> None:
-    """DataError where labels that are needed aren't class numbers of the model."""
+    """DataError where labels that are needed aren't what the metrics take for labels of the model."""
+    checks = dict.fromkeys(quality.check_targets for quality in qualities if quality.needs_labels)
     for part in (splits.search, splits.test):
-        if part is None or part.targets is None or not any(quality.needs_labels for quality in qualities):
+        if part is None or part.targets is None or not checks:
             continue
         with torch.inference_mode():
             outputs = plan.run(part[:1].inputs, {}, {})
-        check_labels(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
+        for check in checks:
+            check(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
 
 
 def unknown_operations(graph: Graph) -> list[str]:

@@ -27,7 +27,7 @@ from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
 from bitfront.runtime.data import Splits
-from bitfront.runtime.evaluator import ModelEvaluator
+from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
 from bitfront.space import Space
 from bitfront.strategies.base import Problem, Strategy
@@ -180,8 +180,9 @@ class Job:
         with blamed("data", "factory"):
             check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
+        width = pass_size(self.graph)
         return ModelEvaluator(
-            self.plan, self.candidates, self.splits.search, self.batch_size, self.goals.qualities, costs
+            self.plan, self.candidates, self.splits.search, width, self.goals.qualities, costs
         )
 
     def _strategy_factory(self) -> Any:

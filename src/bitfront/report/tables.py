@@ -22,7 +22,7 @@ def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table
     """
     compare = len(metrics) <= 2
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("trial", no_wrap=True)
+    table.add_column("trial", overflow="fold")
     for metric in metrics:
         table.add_column(metric.name, justify="right", overflow="fold")
         if compare:

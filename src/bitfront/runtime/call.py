@@ -33,6 +33,7 @@ class Call:
     count: int
     rows: int
     sizes: Mapping[int, Size]
+    sized: tuple[int, ...]  # slots that it reads and that hold sizes
 
     def __len__(self) -> int:
         return self.count
@@ -93,7 +94,7 @@ class Call:
 
     def _run(self, moving: Mapping[int, Any], count: int) -> Any:
         values = {**self.fixed, **moving}
-        for slot in self.step.reads() - values.keys():
+        for slot in self.sized:
             values[slot] = self.sizes[slot].at(count * self.rows)
         arguments = [fill(argument, values) for argument in self.step.arguments]
         return self.function(

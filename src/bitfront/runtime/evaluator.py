@@ -6,10 +6,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bitfront.errors import DataError
+from bitfront.graph.model import Graph
 from bitfront.metric import Failure, Measurement, Metric, Outcome
 from bitfront.quality.base import Quality
 from bitfront.runtime.blocks import Blocks
@@ -22,6 +24,7 @@ from bitfront.runtime.tuning import Tuning, Width
 from bitfront.space import FLOAT, Assignment
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
+_PASS_BYTES = 2**22
 _TILES = (2**20, 2**22, 2**24)
 
 
@@ -32,7 +35,7 @@ class ModelEvaluator:
         plan: the compiled model.
         candidates: makes the quantized tensors of an assignment.
         examples: what candidates are judged on.
-        batch_size: examples of one forward.
+        batch_size: examples of one pass.
         qualities: what is measured.
         costs: what is known exactly, by metric.
     """
@@ -98,9 +101,7 @@ class ModelEvaluator:
     def _measure(self, group: Sequence[Assignment], width: Width) -> list[dict[str, float]]:
         self._together.tile = width.tile
         found = self._table(group, self._examples, self._references).values()
-        found |= {
-            metric.name: [cost(candidate) for candidate in group] for metric, cost in self._costs.items()
-        }
+        found |= {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
         return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:
@@ -119,7 +120,10 @@ class ModelEvaluator:
                     table.fill(at, positions, outputs, batch, reference)
 
                 with torch.inference_mode():
-                    self._together.run(group, batch.inputs, fill)
+                    if len(group) == 1:  # nothing to share: less bookkeeping, the same bits
+                        fill(np.zeros(1, np.int64), Blocks(self._alone(group[0], batch)))
+                    else:
+                        self._together.run(group, batch.inputs, fill)
                 start += len(batch)
         return table
 
@@ -127,10 +131,28 @@ class ModelEvaluator:
         """The float model's own outputs, batch by batch, where a quality needs them."""
         if not any(quality.needs_reference for quality in self.qualities):
             return [None for _ in examples.batches(self.batch_size)]
-        found: list[Tensor | None] = []
-        for batch in examples.batches(self.batch_size):
-            self._together.run([FLOAT], batch.inputs, lambda _, outputs: found.append(outputs.block(0)))
-        return found
+        with torch.inference_mode():
+            return [self._alone(FLOAT, batch) for batch in examples.batches(self.batch_size)]
+
+    def _alone(self, candidate: Assignment, batch: Examples) -> Tensor:
+        weights, quantizers = self.candidates.weights(candidate), self.candidates.quantizers(candidate)
+        return self.plan.run(batch.inputs, weights, quantizers)
+
+
+def pass_size(graph: Graph) -> int:
+    """How many examples the evaluator runs through the model at a time.
+
+    As many as keep the largest activation within a few megabytes of cache. It follows from the model alone, not
+    from the machine or from timing: the last bits of an output may depend on it.
+    """
+    largest = max(value.elements for operation in graph.operations for value in operation.outputs)
+    return max(1, _PASS_BYTES * graph.batch_size // (4 * largest))
+
+
+def _many(cost: Callable[[Assignment], float], group: Sequence[Assignment]) -> list[float]:
+    """The costs of a group, all at once where the cost can."""
+    many = getattr(cost, "many", None)
+    return [cost(candidate) for candidate in group] if many is None else many(group)
 
 
 def _usable(metric: Metric, value: float) -> bool:

@@ -74,11 +74,15 @@ class _Work:
         return iter(np.split(self.first, self.variants[1:]))
 
     def halves(self) -> tuple[Indexes, Indexes]:
-        """The members of a group in two parts, cut where the work changes if it does so near the middle."""
+        """The members of a group in two parts that share no computation.
+
+        Variants are kept apart rather than the rows they act on: a variant acts on many rows in one call.
+        """
         assert self.which is not None
-        changes = np.flatnonzero(self.which[1:] != self.which[:-1]) + 1
-        cut = int(changes[np.argmin(np.abs(changes - len(self.which) // 2))])
-        return np.arange(cut), np.arange(cut, len(self.which))
+        order = np.argsort(self.which, kind="stable")
+        changes = np.flatnonzero(np.diff(self.which[order])) + 1
+        cut = int(changes[np.argmin(np.abs(changes - len(order) // 2))])
+        return order[:cut], order[cut:]
 
 
 def _mixed(digits: list[Indexes], size: int) -> Indexes:
@@ -105,6 +109,7 @@ class Together:
         self._choices = Choices(plan)
         self._weight_sites = {slot: site for site, slot in plan.weight_slots.items()}
         self._reads = [sorted(step.reads()) for step in plan.steps]
+        self._sized = [tuple(slot for slot in reads if slot in plan.layout.sizes) for reads in self._reads]
         self._row_bytes: dict[int, float] = {}  # step -> bytes of its result per row
         self._trust: dict[tuple[int, int, int], bool] = {}  # (step, size of the stack, rows) -> stack it
 
@@ -210,4 +215,5 @@ class Together:
         if function is None:
             name = self._choices.name(choices, step.site)
             function = _same if name == FLOAT32 else self._candidates.quantizer(step.site, name)
-        return Call(step, function, fixed, moving, len(needed), rows, self._layout.sizes)
+        sizes = self._layout.sizes
+        return Call(step, function, fixed, moving, len(needed), rows, sizes, self._sized[number])

@@ -14,7 +14,7 @@ from bitfront.trial import Trial
 class Stream:
     """A strategy that proposes what a stream of points holds, whatever it is told."""
 
-    def __init__(self, points: Iterable[Assignment], batch_size: int = 64) -> None:
+    def __init__(self, points: Iterable[Assignment], batch_size: int = 1024) -> None:
         self.batch_size = batch_size
         self._points = iter(points)
 

@@ -1,0 +1,119 @@
+"""The models, data and spaces that benchmarks share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bitfront import zoo
+from bitfront.recipe import Job
+from bitfront.recipe.reading import from_document
+from bitfront.runtime.data import Examples
+from bitfront.space import Assignment
+
+SHARED = Path(os.environ.get("BITFRONT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+@dataclass
+class Case:
+    """A job with the candidates that a benchmark evaluates: the whole space, or `limit` random points of it."""
+
+    name: str
+    job: Job
+    classes: int
+    batch_size: int
+    limit: int | None = None
+    few: int = 12  # candidates for the naive loop
+    some: int = 60  # and for the cached forward
+
+    @cached_property
+    def batches(self) -> list[Examples]:
+        return list(self.job.splits.search.batches(self.batch_size))
+
+    def candidates(self) -> list[Assignment]:
+        space = self.job.space
+        if self.limit is None:
+            return [space.point(index) for index in range(space.size)]
+        random = Random(0)
+        return [space.point(random.randrange(space.size)) for _ in range(self.limit)]
+
+
+def make(model: nn.Module, data: Any, space: list[Mapping[str, Any]], batch_size: int) -> Job:
+    """A job that measures accuracy, loss and size."""
+    document = {"space": space, "metrics": {"accuracy": {}, "loss": {}, "size": {}}}
+    return Job(from_document(document), Path(), model, data, batch_size)
+
+
+def _jets(model: nn.Module, examples: int = 512) -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+    torch.manual_seed(0)
+    splits = zoo.jets_synthetic()
+    search, calibration = splits["search"], splits["calibration"]
+    return model.eval(), {
+        "calibration": (calibration[0][:512], calibration[1][:512]),
+        "search": (search[0][:examples], search[1][:examples]),
+    }
+
+
+def jsc_tiny(batch_size: int = 512) -> Case:
+    """4,096 points: 16 fixed-point formats each for input, weight and bias of the linear layer."""
+    model, data = _jets(zoo.jsc_tiny())
+    names = [f"q{width - fraction - 1}.{fraction}" for width in (4, 6, 8, 12) for fraction in (1, 2, 3, 4)]
+    space = [{"match": "type:linear", "input": names, "weight": names, "bias": names}]
+    return Case(f"jsc_tiny/{batch_size}", make(model, data, space, batch_size), 5, batch_size)
+
+
+def jsc_mlp() -> Case:
+    """The 16-64-32-32-5 network: 4,096 points, 8 formats for each of 4 weights."""
+    model, data = _jets(zoo.jsc_mlp())
+    weights = ["int8c", "int7c", "int6c", "int5c", "int4c", "int3c", "int2c", "int2"]
+    space = [{"match": "type:linear", "weight": weights}]
+    return Case("jsc_mlp", make(model, data, space, 512), 5, 512)
+
+
+def _resnet20() -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+    if not SHARED.is_dir():
+        sys.exit(f"ResNet-20 and CIFAR-10 are not at '{SHARED}'; set BITFRONT_DATA.")
+    spec = importlib.util.spec_from_file_location("shared_models", SHARED / "models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    models = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(models)
+    stored = np.load(SHARED / "cifar10/train1024.npz")
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = (torch.from_numpy(stored["x"]).float() / 255 - mean) / deviation
+    x, y = pixels.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(stored["y"]).long()
+    return models.resnet20(), {"calibration": (x[:256], y[:256]), "search": (x[512:], y[512:])}
+
+
+def resnet20_tail() -> Case:
+    """ResNet-20 on 512 images: the last 6 convolutions × 4 weight formats, 4,096 points."""
+    model, data = _resnet20()
+    space = [{"match": "name:layer3.*.conv*", "weight": ["int8c", "int4c", "int3c", "int2c"]}]
+    return Case("resnet20_tail", make(model, data, space, 512), 10, 512, few=1, some=2)
+
+
+def resnet20_random() -> Case:
+    """ResNet-20 on 512 images: 16 random points over all layers × 4 weight formats."""
+    model, data = _resnet20()
+    space = [{"match": "type:conv2d", "weight": ["int8c", "int4c", "int3c", "int2c"]}]
+    return Case("resnet20_random", make(model, data, space, 512), 10, 512, limit=16, few=1, some=4)
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "jsc_tiny": jsc_tiny,
+    "jsc_tiny_8": lambda: jsc_tiny(8),
+    "jsc_mlp": jsc_mlp,
+    "resnet20_tail": resnet20_tail,
+    "resnet20_random": resnet20_random,
+}

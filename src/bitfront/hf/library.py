@@ -1,0 +1,55 @@
+"""The door to the transformers library: imported when it is needed, quiet, and its failures in one sentence."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bitfront.errors import InputError
+
+
+def transformers(error: type[InputError]) -> Any:
+    """The library; the given kind of error, with the command that helps, where it isn't installed."""
+    try:
+        return importlib.import_module("transformers")
+    except ImportError as missing:
+        raise error(
+            f"Hugging Face models need the transformers library ({missing}): pip install 'bitfront[hf]'."
+        ) from missing
+
+
+def fetch(load: Callable[..., Any], name: str, what: str, error: type[InputError], **options: Any) -> Any:
+    """What `load` (a `from_pretrained`) finds in the folder or under the hub id `name`.
+
+    A folder is never looked for on the network. Code that comes with a model is never run.
+    """
+    folder = Path(name).expanduser()
+    local = folder.is_dir()
+    try:
+        with _quiet():
+            return load(
+                str(folder) if local else name, local_files_only=local, trust_remote_code=False, **options
+            )
+    except (Exception, SystemExit) as failure:  # the library raises many kinds, also those of its backends
+        place = f"The folder '{name}'" if local else f"'{name}' is no folder here, and the Hugging Face hub"
+        said = " ".join(str(failure).split()).rstrip(".") or type(failure).__name__
+        raise error(f"{place} gives no {what}: {said}.") from failure
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars and notes; what matters among them is checked and raised."""
+    import transformers.utils.logging as talk
+
+    before, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    talk.set_verbosity(talk.CRITICAL)
+    talk.disable_progress_bar()
+    try:
+        yield
+    finally:
+        talk.set_verbosity(before)
+        if bars:
+            talk.enable_progress_bar()
