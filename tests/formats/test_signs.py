@@ -26,6 +26,7 @@ def test_binary2_has_the_means_of_small_and_of_large_magnitudes():
     # 3, the mean itself, is one of the small: 1.5. But 3 is nearer to 6 … half way is 3.75: it stays.
     assert quantized("binary2", [[0.0, -3.0, 6.0]]) == [[1.5, -1.5, 6.0]]
     assert quantized("binary2", [[2.0, -2.0, 2.0]]) == [[2.0, -2.0, 2.0]]
+    assert quantized("binary2", [[1.0, -3.0, 3.0, 3.0]]) == [[1.0, -3.0, 3.0, 3.0]]  # their mean is 2.5
 
 
 def test_binary2_is_a_sum_of_two_signs():
@@ -112,3 +113,8 @@ def test_gradients_pass_up_to_half_a_step_beyond_the_magnitude():
     values = torch.tensor([0.0, 0.4, -0.99, 1.01, -3.0], requires_grad=True)
     binary.quantize(values).sum().backward()
     assert values.grad.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_gradients_of_two_signs_are_as_symmetric_as_they():
+    two = format("binary2").with_scale(Constant((3.0,), (0.5,)))
+    assert two.in_range(torch.tensor([-4.1, -3.9, 0.0, 3.9, 4.1])).tolist() == [False, True, True, True, False]

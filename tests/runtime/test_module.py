@@ -23,10 +23,15 @@ def test_it_gives_what_the_evaluator_and_the_reference_saw(choices):
     assert fingerprint(outputs) == values(bench.evaluator().evaluate([assignment])[0])["fingerprint"]
 
 
-def test_quantized_tensors_are_buffers_named_by_their_sites():
+def test_everything_stored_is_a_buffer():
     bench = small_net_bench()
     module = QuantizedModule(bench.plan, bench.candidates(), Assignment.of(SITES))
-    assert sorted(module.state_dict()) == ["conv_weight", "first_weight", "head_bias"]
+    state = bench.model.state_dict()
+    read = {name.replace(".", "_"): value for name, value in state.items() if "num_batches" not in name}
+    shared = {"second_weight"} & read.keys()  # tied to the first layer's: stored once
+    assert module.state_dict().keys() == read.keys() - shared
+    assert not torch.equal(module.state_dict()["conv_weight"], read["conv_weight"])
+    assert torch.equal(module.state_dict()["conv_bias"], read["conv_bias"])
     assert module.assignment == SITES
 
 
@@ -36,7 +41,7 @@ def test_layers_whose_names_differ_in_dots_alone():
     bench = Bench(model, rows(20, 16), (rows(20, 16), labels(20, 16)))
     choices = {"a.b:weight": "int2", "a_b:weight": "int3"}
     module = QuantizedModule(bench.plan, bench.candidates(), Assignment.of(choices))
-    assert len(module.state_dict()) == 2
+    assert sorted(module.state_dict()) == ["a_b_bias", "a_b_bias_", "a_b_weight", "a_b_weight_"]
     assert torch.equal(module(bench.search[0][:16]), bench.reference.outputs(choices)[:16])
 
 

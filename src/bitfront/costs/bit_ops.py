@@ -26,7 +26,7 @@ def bops() -> Cost:
 
 
 def _bit_ops_terms(graph: Graph) -> tuple[Term, ...]:
-    return tuple(_bit_ops_term(operation) for operation in graph.operations if operation.fan_in > 0)
+    return tuple(_bit_ops_term(operation) for operation in graph.operations if operation.macs > 0)
 
 
 def _bit_ops_term(operation: Operation) -> Term:
@@ -36,10 +36,13 @@ def _bit_ops_term(operation: Operation) -> Term:
     biased = bias is not None or any(parameter.role == "bias" for parameter in operation.parameters)
     float_bias = format(FLOAT32).element.bits if biased else 0
 
+    # By the products themselves: in a transposed convolution output elements differ in how many they have.
+    additions = max(0, operation.macs - operation.output_elements)
+
     def value(formats: tuple[Format, ...]) -> int:
         product = _product_bits(formats[: len(operands)])
         bias_bits = float_bias if bias is None else formats[-1].element.bits
-        return operation.output_elements * ((2 * operation.fan_in - 1) * product + bias_bits)
+        return (operation.macs + additions) * product + operation.output_elements * bias_bits
 
     return Term(operands if bias is None else (*operands, bias), value)
 

@@ -14,9 +14,25 @@ from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
 from bitfront.errors import ModelError
-from bitfront.graph.model import Graph, Operation, Parameter, Shape, Site, Value
-from bitfront.graph.naming import name_operations, op_name
-from bitfront.graph.operations import ALIASES, FREE, KINDS, Call, Counts, Kind
+from bitfront.graph.counting import Call, Counts
+from bitfront.graph.dataflow import StoredView, depend_on, stored_views
+from bitfront.graph.model import Graph, Operation, Parameter, Shape, Value
+from bitfront.graph.naming import name_operations
+from bitfront.graph.nodes import arguments, is_operation, op_name, output_tensors, places, results, symbol
+from bitfront.graph.operations import ALIASES, FREE, KINDS, Kind
+from bitfront.graph.sites import Register
+
+
+@dataclass(frozen=True)
+class Built:
+    """The graph; the operation's name of every node that is one; and the site that each argument is given.
+
+    `quantized` goes from the name of a node and of its argument to the site of an input.
+    """
+
+    graph: Graph
+    operations: Mapping[str, str]
+    quantized: Mapping[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -26,58 +42,29 @@ class _Context:
     sizes: Mapping[Any, int]  # symbol of a batch axis -> size
     stored: Mapping[str, Parameter]  # name of the placeholder -> parameter or buffer, role still empty
     names: Mapping[str, str]  # name of the node -> name of the operation
+    views: Mapping[Node, StoredView]
 
 
-def build_graph(exported: ExportedProgram, batch_size: int, model: str) -> tuple[Graph, dict[str, str]]:
-    """The graph, and the operation's name of every node that is one."""
-    nodes = [node for node in exported.graph.nodes if is_operation(node)]
-    context = _Context(_symbols(exported, batch_size), _stored(exported), name_operations(nodes))
-    sites: dict[str, Site] = {}
-    owners: dict[str, str] = {}  # name of the parameter -> name of its site
-    operations = tuple(_operation(node, context, sites, owners) for node in nodes)
-    user_inputs = [n for n in exported.graph.nodes if n.name in exported.graph_signature.user_inputs]
+def build_graph(exported: ExportedProgram, batch_size: int, model: str) -> Built:
+    """The graph of a program at a batch size."""
+    everything = list(exported.graph.nodes)
+    nodes = [node for node in everything if is_operation(node)]
+    stored = _stored(exported)
+    views = stored_views(stored, everything)
+    context = _Context(_symbols(exported, batch_size), stored, name_operations(nodes), views)
+    entering = exported.graph_signature.user_inputs
+    register = Register(stored, views, depend_on(entering, everything))
+    operations = tuple(_operation(node, context, register) for node in nodes)
     graph = Graph(
         model=model,
         batch_size=batch_size,
         operations=operations,
-        sites=tuple(sites.values()),
-        parameters=tuple(_all_parameters(operations, context)),
-        inputs=tuple(_value(node, context) for node in user_inputs),
+        sites=tuple(register.sites.values()),
+        parameters=tuple(_all_parameters(operations)),
+        inputs=tuple(_value(node, context) for node in everything if node.name in entering),
         outputs=tuple(_value(node, context) for node in output_tensors(exported)),
     )
-    return graph, dict(context.names)
-
-
-def is_operation(node: Node) -> bool:
-    """True for calls that give tensors; sizes, guards and the picking of tuple elements are bookkeeping."""
-    if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
-        return False
-    return any(isinstance(value, Tensor) for value in _results(node))
-
-
-def output_tensors(exported: ExportedProgram) -> list[Node]:
-    """The nodes of the tensors that the program returns, in order; one that is returned twice, twice."""
-    (results,) = exported.graph.output_node().args
-    return list(_tensors(results))
-
-
-def symbol(size: Any) -> Any:
-    """The size of an axis as a number or as an expression of symbols."""
-    return size if isinstance(size, int) else size.node.expr
-
-
-def _results(node: Node) -> tuple[Any, ...]:
-    value = node.meta.get("val")
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-
-
-def arguments(node: Node) -> dict[str, Any]:
-    """The arguments of a call by their names in the operator's schema, defaults filled in."""
-    assert isinstance(node.target, torch._ops.OpOverload)
-    schema = node.target._schema.arguments
-    given = {argument.name: value for argument, value in zip(schema, node.args, strict=False)}
-    given |= node.kwargs
-    return {argument.name: given.get(argument.name, argument.default_value) for argument in schema}
+    return Built(graph, dict(context.names), register.quantized)
 
 
 def _symbols(exported: ExportedProgram, batch_size: int) -> dict[Any, int]:
@@ -117,40 +104,29 @@ def _stored(exported: ExportedProgram) -> dict[str, Parameter]:
 
 
 def _value(node: Node, context: _Context) -> Value:
-    tensor = next(value for value in _results(node) if isinstance(value, Tensor))
+    tensor = next(value for value in results(node) if isinstance(value, Tensor))
     return Value(node.name, _shape(tensor, context), _bits(tensor.dtype))
 
 
-def _tensors(value: Any) -> Iterator[Node]:
-    """The nodes of an argument, inside lists too."""
-    if isinstance(value, Node):
-        if any(isinstance(result, Tensor) for result in _results(value)):
-            yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)
-
-
-def _operation(node: Node, context: _Context, sites: dict[str, Site], owners: dict[str, str]) -> Operation:
-    name, given = context.names[node.name], arguments(node)
-    kind = KINDS.get(op_name(node))
-    read = [(argument, tensor) for argument, value in given.items() for tensor in _tensors(value)]
-    parameters = tuple(
-        _with_role(context.stored[tensor.name], argument)
-        for argument, tensor in read
-        if tensor.name in context.stored
-    )
-    inputs = {t.name: _value(t, context) for _, t in read if t.name not in context.stored}
-    roles = {} if kind is None else _sites(name, kind, read, context, sites, owners)
-    counts = _count(node, kind, given, context)
-    status = "searchable" if roles else "fixed" if kind or op_name(node) in FREE else "unknown"
+def _operation(node: Node, context: _Context, register: Register) -> Operation:
+    name, kind = context.names[node.name], KINDS.get(op_name(node))
+    call = _call(node, context)
+    if kind is not None and not kind.knows(call):
+        kind = None
+    roles = {} if kind is None else register.add(name, node, kind, call)
+    counts = Counts() if kind is None else kind.count(call)
+    read = {} if _is_only_passed_on(node, context) else places(node)
     return Operation(
         name=name,
         op=kind.op if kind else op_name(node),
-        status=status,
-        inputs=tuple(inputs.values()),
+        status="searchable" if roles else "fixed" if kind or op_name(node) in FREE else "unknown",
+        inputs=tuple({t.name: _value(t, context) for t in read.values() if t not in context.views}.values()),
         outputs=_outputs(node, context),
-        parameters=parameters,
+        parameters=tuple(
+            _parameter(place, context.views[tensor], kind, call, context)
+            for place, tensor in read.items()
+            if tensor in context.views
+        ),
         sites=roles,
         macs=counts.macs,
         fan_in=counts.fan_in,
@@ -159,8 +135,21 @@ def _operation(node: Node, context: _Context, sites: dict[str, Site], owners: di
     )
 
 
-def _with_role(parameter: Parameter, role: str) -> Parameter:
-    return replace(parameter, role=ALIASES.get(role, role))
+def _call(node: Node, context: _Context) -> Call:
+    shapes = {place: _shape(results(tensor)[0], context) for place, tensor in places(node).items()}
+    return Call(shapes, arguments(node), _value(node, context).shape)
+
+
+def _is_only_passed_on(node: Node, context: _Context) -> bool:
+    """A stored tensor in another view is read by those who read the view, and not by what makes the view."""
+    return node in context.views and all(is_operation(user) for user in node.users)
+
+
+def _parameter(place: str, view: StoredView, kind: Kind | None, call: Call, context: _Context) -> Parameter:
+    argument = place.partition(".")[0]
+    operand = kind.operands(call).get(place) if kind else None
+    role = operand.role_of(stored=True) if operand else None
+    return replace(context.stored[view.placeholder], role=role or ALIASES.get(argument, argument))
 
 
 def _outputs(node: Node, context: _Context) -> tuple[Value, ...]:
@@ -169,52 +158,12 @@ def _outputs(node: Node, context: _Context) -> tuple[Value, ...]:
     several = isinstance(node.meta.get("val"), (tuple, list))
     return tuple(
         Value(names.get(i, f"{node.name}.{i}") if several else node.name, _shape(v, context), _bits(v.dtype))
-        for i, v in enumerate(_results(node))
+        for i, v in enumerate(results(node))
         if isinstance(v, Tensor)
     )
 
 
-def _count(node: Node, kind: Kind | None, given: Mapping[str, Any], context: _Context) -> Counts:
-    if kind is None:
-        return Counts()
-    shapes: dict[str, Shape] = {}
-    for argument, value in given.items():
-        for tensor in _tensors(value):
-            shapes.setdefault(ALIASES.get(argument, argument), _shape(_results(tensor)[0], context))
-    return kind.count(Call(shapes, given, _value(node, context).shape))
-
-
-def _sites(
-    layer: str,
-    kind: Kind,
-    read: list[tuple[str, Node]],
-    context: _Context,
-    sites: dict[str, Site],
-    owners: dict[str, str],
-) -> dict[str, str]:
-    """Register the sites of one operation; a stored tensor used before keeps the site of its first use."""
-    found: dict[str, str] = {}
-    for argument, tensor in read:
-        role_name = ALIASES.get(argument, argument)
-        role = kind.roles.get(role_name)
-        if role is None or not _results(tensor)[0].dtype.is_floating_point:
-            continue
-        stored = context.stored.get(tensor.name)
-        if (stored is not None) != (role_name in ("weight", "bias")):
-            continue  # a weight that is computed on the way, or a constant that is read like an activation
-        name = f"{layer}:{role_name}"
-        if stored is not None:
-            name = owners.setdefault(stored.name, name)
-        if name not in sites:
-            shape, origin = (
-                (stored.shape, stored.name) if stored else (_value(tensor, context).shape, tensor.name)
-            )
-            sites[name] = Site(layer, role_name, origin, shape, role.channel, role.reduction)
-        found[role_name] = name
-    return found
-
-
-def _all_parameters(operations: tuple[Operation, ...], context: _Context) -> Iterator[Parameter]:
+def _all_parameters(operations: tuple[Operation, ...]) -> Iterator[Parameter]:
     """Every stored tensor that the program reads, once, with the role of its first use."""
     seen: set[str] = set()
     for operation in operations:

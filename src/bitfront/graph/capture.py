@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
@@ -15,9 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection, export
 from torch.fx import Node
+from torch.utils import _pytree as pytree
 
 from bitfront.errors import ModelError
+from bitfront.graph.attention import split_attention
 from bitfront.graph.build import build_graph
+from bitfront.graph.calling import Calling, Inputs, calling, entering, output_names, returns_plain
 from bitfront.graph.checks import check_program
 from bitfront.graph.functional import make_functional
 from bitfront.graph.model import Graph
@@ -25,15 +28,24 @@ from bitfront.graph.model import Graph
 
 @dataclass(frozen=True)
 class Program:
-    """A captured model: its graph, the exported program, and which node is which operation."""
+    """A captured model: its graph, the exported program, and which node is which operation.
+
+    `quantized` goes from the name of a node and of its argument to the site of an input. `inputs` are nodes in
+    the order of the tensors that were given, `output_names` those of the returned tensors.
+    """
 
     graph: Graph
     exported: ExportedProgram
     operations: Mapping[str, str]  # name of the node -> name of the operation
+    quantized: Mapping[tuple[str, str], str]
+    inputs: tuple[str, ...]
+    output_names: tuple[str, ...]
 
 
-def capture(model: nn.Module, inputs: Tensor | tuple[Tensor, ...], name: str = "") -> Graph:
+def capture(model: nn.Module, inputs: Inputs, name: str = "") -> Graph:
     """The graph of a model at the batch size of `inputs` (first axis); the model is not changed.
+
+    Inputs are a tensor, a tuple of tensors, or tensors by the names of forward's arguments.
 
     Raises:
         ModelError: `torch.export` can't follow the model; the message has its reason.
@@ -41,65 +53,74 @@ def capture(model: nn.Module, inputs: Tensor | tuple[Tensor, ...], name: str = "
     return trace(model, inputs, name).graph
 
 
-def trace(model: nn.Module, inputs: Tensor | tuple[Tensor, ...], name: str = "") -> Program:
+def trace(model: nn.Module, inputs: Inputs, name: str = "") -> Program:
     """Like `capture`, with the program that runs."""
-    inputs = (inputs,) if isinstance(inputs, Tensor) else inputs
-    batch_size = _batch_size(inputs)
+    call = calling(model, inputs)
+    batch_size = _batch_size(call.tensors)
     evaluated = _evaluated(model)
-    exported = _export(evaluated, inputs)
+    exported = _export(evaluated, call)
     check_program(exported, type(model).__name__)
     make_functional(exported.graph)
+    split_attention(exported.graph)
     exported.graph_module.recompile()
-    graph, operations = build_graph(exported, batch_size, name or type(model).__name__)
-    return Program(graph, exported, operations)
+    built = build_graph(exported, batch_size, name or type(model).__name__)
+    return Program(
+        built.graph, exported, built.operations, built.quantized, entering(exported), output_names(exported)
+    )
 
 
 def _evaluated(model: nn.Module) -> nn.Module:
-    """A copy in evaluation mode."""
+    """A copy in evaluation mode, whose outputs are plain."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own, where it copies itself
-            return copy.deepcopy(model).eval()
+            evaluated = copy.deepcopy(model).eval()
     except Exception as error:  # whatever the user's module does when it is copied
         raise ModelError(f"The model {type(model).__name__} can't be copied: {_reason(error)}.") from error
+    returns_plain(evaluated)
+    return evaluated
 
 
-def _batch_size(inputs: tuple[Tensor, ...]) -> int:
-    sizes = {tensor.shape[0] if tensor.dim() else None for tensor in inputs}
+def _batch_size(tensors: Sequence[Any]) -> int:
+    shapes = [tuple(tensor.shape) if isinstance(tensor, Tensor) else None for tensor in tensors]
+    sizes = {shape[0] if shape else None for shape in shapes}
     if len(sizes) != 1 or None in sizes or 0 in sizes:
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs) or "of no input"
-        raise ModelError(
-            f"The first axis of every input must be one and the same batch, but got shapes {shapes}."
-        )
-    return inputs[0].shape[0]
+        said = ", ".join("no tensor" if shape is None else str(shape) for shape in shapes) or "of no input"
+        raise ModelError(f"The first axis of every input must be one and the same batch, but got shapes {said}.")
+    return tensors[0].shape[0]
 
 
-def _export(model: nn.Module, inputs: tuple[Tensor, ...]) -> ExportedProgram:
+def _export(model: nn.Module, call: Calling) -> ExportedProgram:
     """Export with a dynamic batch; a batch of one would be taken for a constant, so it is doubled."""
-    examples = inputs if len(inputs[0]) > 1 else tuple(tensor.repeat_interleave(2, 0) for tensor in inputs)
-    # Not `examples` again: torch tells inputs apart by identity, and one may be given twice.
-    examples = tuple(tensor.detach().view_as(tensor) for tensor in examples)
+    args, keywords = pytree.tree_map(_example, (call.args, call.keywords))
     try:
         with warnings.catch_warnings(), torch.no_grad(), _silent():
             warnings.simplefilter("ignore")  # torch's own, about its own future
-            exported = export(model, examples, dynamic_shapes=_shapes(model, examples), strict=False)
+            shapes = _shapes(model, args, keywords)
+            exported = export(model, args, keywords, dynamic_shapes=shapes, strict=False)
     except Exception as error:  # whatever torch.export or the user's forward raises
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in examples)
+        given = ", ".join(str(tuple(tensor.shape)) for tensor in pytree.tree_leaves((args, keywords)))
         raise ModelError(
             f"The model {type(model).__name__} can't be captured: torch.export says '{_reason(error)}' for "
-            f"inputs of shape {shapes}. What forward does may depend on shapes, but not on the values of its "
+            f"inputs of shape {given}. What forward does may depend on shapes, but not on the values of its "
             "inputs or on one size of the batch."
         ) from error
     _merge_tied(exported)
     return exported
 
 
-def _shapes(model: nn.Module, examples: tuple[Tensor, ...]) -> Any:
+def _example(tensor: Tensor) -> Tensor:
+    """A view of its own, since torch tells inputs apart by identity and one may be given twice."""
+    example = tensor if len(tensor) > 1 else tensor.repeat_interleave(2, 0)
+    return example.detach().view_as(example)
+
+
+def _shapes(model: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """The first axis of every input is free; in a form that fits a forward(self, *inputs) too."""
     shapes = ShapesCollection()
-    for tensor in examples:
+    for tensor in pytree.tree_leaves((args, keywords)):
         shapes[tensor] = {0: Dim.AUTO}
-    return shapes.dynamic_shapes(model, examples)
+    return shapes.dynamic_shapes(model, args, keywords)
 
 
 @contextmanager

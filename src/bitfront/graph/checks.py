@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from bitfront.errors import ModelError
-from bitfront.graph.build import arguments, output_tensors, symbol
+from bitfront.graph.nodes import arguments, output_tensors, symbol
 
 _ADVICE = "Use x.shape[0] or -1 for the batch in its reshapes, and no other use of its size."
 

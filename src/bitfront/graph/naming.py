@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch.fx import Node
 
+from bitfront.graph.nodes import NAME, op_name
 from bitfront.graph.operations import FREE, KINDS
-
-
-def op_name(node: Node) -> str:
-    """`conv2d` for aten.conv2d.default; in-place calls are rewritten before."""
-    assert isinstance(node.target, torch._ops.OpOverload)
-    namespace, name = node.target._schema.name.split("::")
-    return name if namespace == "aten" else f"{namespace}.{name}"
 
 
 def module_path(node: Node) -> tuple[str, int]:
@@ -27,6 +20,9 @@ def module_path(node: Node) -> tuple[str, int]:
     key, path = entries[-1]
     call = key.rpartition("@")[2]
     return path.partition("@")[0], int(call) if "@" in key and call.isdigit() else 0
+
+
+_JOIN = {"cat", "stack"}  # searchable, but what they do is move
 
 
 def name_operations(nodes: Sequence[Node]) -> dict[str, str]:
@@ -54,6 +50,8 @@ def name_operations(nodes: Sequence[Node]) -> dict[str, str]:
 
 
 def _kind(node: Node) -> str:
+    if NAME in node.meta:
+        return node.meta[NAME]
     name = op_name(node)
     return KINDS[name].op if name in KINDS else name
 
@@ -64,7 +62,7 @@ def _again(call: int) -> str:
 
 def _lone(nodes: Sequence[Node], places: dict[Node, tuple[str, int]]) -> set[Node]:
     """The nodes that are all their module call does, or all of it that computes."""
-    computing = [node for node in nodes if op_name(node) not in FREE]
+    computing = [node for node in nodes if op_name(node) not in FREE | _JOIN]
     all_of, computing_of = Counter(places.values()), Counter(places[node] for node in computing)
     lone = {node for node in computing if computing_of[places[node]] == 1}
     return lone | {node for node in nodes if all_of[places[node]] == 1}

@@ -1,134 +1,156 @@
 """The table of operations: from shapes to multiply–accumulates, FLOPs and sites.
 
-Every ATen operation is a row here, or free (moves data, computes nothing), or unknown and then named.
+Every ATen operation is a row here, or free (moves, makes or chooses data and computes nothing), or unknown and
+then named. docs/operations.md is the same table for people.
 
 Conventions: `macs` counts one multiply–accumulate per product of a linear, convolution or matrix product.
-`flops` counts everything else, per element: batch normalisation 4, layer normalisation 5, activations,
-additions and products 1, pooling one per value read. These are the "computations" of the MASE course labs.
+`flops` counts everything else, per element: batch and RMS normalisation 4, other norms 5, activations,
+additions and products 1, pooling and reductions one per value read. These are the "computations" of the MASE
+course labs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
-from typing import Any
 
-from bitfront.graph.model import Shape
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call of an operation: shapes of its tensor arguments by name, other arguments, output shape."""
-
-    shapes: Mapping[str, Shape]
-    arguments: Mapping[str, Any]
-    output: Shape
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a call computes; see `Operation` for the units."""
-
-    macs: int = 0
-    fan_in: int = 0
-    flops: int = 0
-    backward_flops: int = 0
-
-
-@dataclass(frozen=True)
-class Role:
-    """A tensor argument that can be given a format: its channel axis and the axes summed over."""
-
-    channel: int | None = None
-    reduction: tuple[int, ...] = (-1,)
+from bitfront.graph.counting import (
+    Call,
+    Count,
+    convolution,
+    linear,
+    nothing,
+    per_input,
+    per_output,
+    pooling,
+    transposed_convolution,
+)
+from bitfront.graph.einsum import counts_einsum, einsum, einsum_operands
+from bitfront.graph.operands import (
+    Operand,
+    Operands,
+    every_item,
+    factors,
+    fixed,
+    matrix_product,
+    two_tensors,
+)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the table. `roles` maps argument names to roles named alike, or as `names` says."""
+    """A row of the table: the name that `type:` matches, counts, and what can be given a format.
+
+    `knows` tells calls apart that the row can't speak for; they are unknown.
+    """
 
     op: str
-    count: Callable[[Call], Counts]
-    roles: Mapping[str, Role]
-
-    @property
-    def searchable(self) -> bool:
-        return bool(self.roles)
+    count: Count
+    operands: Operands
+    knows: Callable[[Call], bool] = lambda call: True
 
 
-_INPUT = Role()
-_VECTOR = Role(reduction=(0,))
-
-
-def _linear(call: Call) -> Counts:
-    fan_in = call.shapes["weight"][-1]
-    return Counts(macs=prod(call.output) * fan_in, fan_in=fan_in)
-
-
-def _convolution(call: Call) -> Counts:
-    fan_in = prod(call.shapes["weight"][1:])  # (out, in / groups, *kernel)
-    return Counts(macs=prod(call.output) * fan_in, fan_in=fan_in)
-
-
-def _per_output(flops: int) -> Callable[[Call], Counts]:
-    def count(call: Call) -> Counts:
-        return Counts(flops=flops * prod(call.output), backward_flops=flops * prod(call.output))
-
-    return count
-
-
-def _pooling(call: Call) -> Counts:
-    kernel = call.arguments["kernel_size"]
-    dimensions = len(call.output) - 2
-    # ATen accepts one number for all axes, also as a list of one.
-    kernel = tuple(kernel) if isinstance(kernel, (list, tuple)) else (kernel,)
-    reads = prod(call.output) * prod(kernel if len(kernel) == dimensions else kernel * dimensions)
-    return Counts(flops=reads, backward_flops=reads)
-
-
-def _per_input(call: Call) -> Counts:
-    elements = prod(next(iter(call.shapes.values())))
-    return Counts(flops=elements, backward_flops=elements)
+_INPUT = Operand("input")
+_CHANNELS_FIRST = Operand("input", reduction=(1,))
+_VECTORS = {role: Operand(role, reduction=(0,)) for role in ("weight", "bias")}
+_BIAS = _VECTORS["bias"]
+_NONE = fixed()
 
 
 def _kinds() -> dict[str, Kind]:
     rows: dict[str, Kind] = {}
 
-    def add(names: str, count: Callable[[Call], Counts], op: str = "", **roles: Role) -> None:
-        rows.update({name: Kind(op or name.strip("_"), count, roles) for name in names.split()})
+    def add(names: str, count: Count, operands: Operands = _NONE, op: str = "") -> None:
+        rows.update({name: Kind(op or name.strip("_"), count, operands) for name in names.split()})
 
-    add("linear", _linear, input=_INPUT, weight=Role(0, (1,)), bias=_VECTOR)
-    for dimensions in (1, 2, 3):
-        weight = Role(0, tuple(range(1, dimensions + 2)))
-        add(f"conv{dimensions}d", _convolution, input=Role(reduction=(1,)), weight=weight, bias=_VECTOR)
-    add("batch_norm", _per_output(4), input=Role(reduction=(1,)), weight=_VECTOR, bias=_VECTOR)
-    add("layer_norm", _per_output(5), input=_INPUT, weight=_VECTOR, bias=_VECTOR)
-    activations = (
-        "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid "
-        "softplus softsign logsigmoid log_sigmoid exp sqrt rsqrt"
-    )
-    add(activations, _per_output(1), input=_INPUT)
-    # ATen calls the only argument of most activations `self`; see `ALIASES`.
-    add("softmax _softmax log_softmax _log_softmax", _per_output(1), input=_INPUT)
-    add("prelu", _per_output(1), input=Role(reduction=(1,)), weight=_VECTOR)
-    add("add sub mul div neg abs pow clamp clamp_min clamp_max maximum minimum", _per_output(1))
-    add("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d", _pooling)
-    add("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", _per_input)
-    add("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d mean sum amax amin", _per_input)
+    _add_sums_of_products(add)
+    rows["einsum"] = Kind("einsum", einsum, einsum_operands, counts_einsum)
+    table = Operand("weight", 0, (1,))  # (rows, features): a row is what is looked up
+    add("embedding", nothing, fixed(weight=table))
+    add("batch_norm", per_output(4), fixed(input=_CHANNELS_FIRST, **_VECTORS))
+    add("group_norm instance_norm", per_output(5), fixed(input=_CHANNELS_FIRST, **_VECTORS))
+    add("layer_norm", per_output(5), fixed(input=_INPUT, **_VECTORS))
+    add("rms_norm", per_output(4), fixed(input=_INPUT, weight=_VECTORS["weight"]))
+    add(_ACTIVATIONS, per_output(), fixed(self=_INPUT, input=_INPUT))
+    add("softmax _softmax log_softmax _log_softmax", per_output(), fixed(self=_INPUT))
+    add("_safe_softmax", per_output(), fixed(self=_INPUT), "softmax")
+    add("glu", per_output(2), fixed(self=_INPUT))
+    add("prelu", per_output(), fixed(self=_CHANNELS_FIRST, weight=_VECTORS["weight"]))
+    add("add sub rsub mul div", per_output(), two_tensors)
+    add("cat stack", nothing, every_item)
+    add(_ARITHMETIC, per_output())
+    add("addcmul addcdiv lerp", per_output(2))
+    add("max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d", pooling)
+    add(_REDUCTIONS, per_input())
+    add("linalg_vector_norm norm", per_input(2))
+    add("var std var_mean std_mean logsumexp", per_input(3))
+    for mode, values in {"linear1d": 2, "bilinear2d": 4, "trilinear3d": 8, "bicubic2d": 16}.items():
+        add(f"upsample_{mode}", per_output(values))
     return rows
 
 
+def _add_sums_of_products(add: Callable[..., None]) -> None:
+    add("linear", linear, fixed(input=_INPUT, weight=Operand("weight", 0, (1,)), bias=_BIAS))
+    for dimensions in (1, 2, 3):
+        kernel = tuple(range(2, dimensions + 2))
+        weight = Operand("weight", 0, (1, *kernel))
+        add(f"conv{dimensions}d", convolution, fixed(input=_CHANNELS_FIRST, weight=weight, bias=_BIAS))
+        weight = Operand("weight", 1, (0, *kernel))  # (in, out / groups, *kernel)
+        operands = fixed(input=_CHANNELS_FIRST, weight=weight, bias=_BIAS)
+        add(f"conv_transpose{dimensions}d", transposed_convolution, operands)
+    add("matmul", matrix_product("self"), factors("self", "other"))
+    add("bmm mm", matrix_product("self"), factors("self", "mat2"), "matmul")
+    add("mv", matrix_product("self"), factors("self", "vec"), "matmul")
+    add("addmm", matrix_product("mat1"), factors("mat1", "mat2", self=_BIAS), "matmul")
+    add("baddbmm", matrix_product("batch1"), factors("batch1", "batch2", self=_BIAS), "matmul")
+
+
+_ACTIVATIONS = (
+    "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid softplus "
+    "softsign logsigmoid log_sigmoid threshold hardshrink softshrink tanhshrink rrelu"
+)
+
+_ARITHMETIC = (
+    "neg abs sign pow square sqrt rsqrt reciprocal exp exp2 expm1 log log1p log2 log10 sin cos tan atan atan2 "
+    "erf erfc floor ceil round trunc frac fmod remainder floor_divide clamp clamp_min clamp_max maximum minimum "
+    "fmax fmin cumsum cumprod"
+)
+
+# Choosing one of several values compares each of them, as pooling does.
+_REDUCTIONS = (
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d "
+    "adaptive_max_pool3d mean sum prod amax amin max min argmax argmin topk sort argsort"
+)
+
 KINDS: Mapping[str, Kind] = _kinds()
 
-# Arguments that ATen names otherwise than the roles.
+# What a stored tensor is to an operation that has no operand for it, by the name of the argument.
 ALIASES: Mapping[str, str] = {"self": "input"}
 
 FREE = frozenset(
+    # the same values in another shape or order
     """
-    view reshape flatten unflatten squeeze unsqueeze permute transpose t contiguous clone detach detach_ alias
-    slice select narrow split chunk split_with_sizes unbind expand expand_as cat stack pad constant_pad_nd
-    dropout feature_dropout alpha_dropout to _to_copy type_as identity lift_fresh_copy movedim numpy_T flip
-    roll zeros ones full arange zeros_like ones_like full_like scalar_tensor index_select gather
+    view reshape flatten unflatten squeeze unsqueeze permute transpose t numpy_T mT adjoint swapaxes swapdims
+    movedim contiguous clone detach detach_ alias identity lift lift_fresh lift_fresh_copy view_as reshape_as
+    slice select narrow split split_with_sizes chunk unsafe_chunk unsafe_split tensor_split unbind diagonal
+    expand expand_as broadcast_to repeat repeat_interleave tile flip roll rot90 unfold im2col pixel_shuffle
+    pixel_unshuffle channel_shuffle native_channel_shuffle pad constant_pad_nd reflection_pad1d reflection_pad2d
+    replication_pad1d replication_pad2d meshgrid dropout feature_dropout alpha_dropout to _to_copy type_as
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d
+    """.split()  # noqa: SIM905
+    # values chosen by position or by a mask
+    + """
+    gather index index_select index_put scatter select_scatter slice_scatter take_along_dim where masked_fill
+    tril triu one_hot
+    """.split()  # noqa: SIM905
+    # positions and constants, made from shapes alone
+    + """
+    zeros ones full empty arange linspace eye scalar_tensor zeros_like ones_like full_like empty_like new_zeros
+    new_ones new_full new_empty tril_indices triu_indices
+    """.split()  # noqa: SIM905
+    # masks: truth values, no arithmetic
+    + """
+    eq ne lt le gt ge logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not
+    bitwise_xor __and__ __or__ __xor__ isnan isinf isfinite any all
     """.split()  # noqa: SIM905
 )

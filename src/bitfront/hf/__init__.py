@@ -4,7 +4,8 @@
 give the splits to judge it on. Only safetensors are read, and no code that comes with a model is run.
 """
 
+from bitfront.hf.labelled import labelled_text
 from bitfront.hf.models import causal_lm, sequence_classifier
-from bitfront.hf.texts import labelled_text, text
+from bitfront.hf.texts import text
 
 __all__ = ["causal_lm", "labelled_text", "sequence_classifier", "text"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,9 @@ def fetch(load: Callable[..., Any], name: str, what: str, error: type[InputError
     """What `load` (a `from_pretrained`) finds in the folder or under the hub id `name`.
 
     A folder is never looked for on the network. Code that comes with a model is never run.
+
+    Raises:
+        InputError: of the kind `error`; there is no such thing, or the network can't be reached.
     """
     folder = Path(name).expanduser()
     local = folder.is_dir()
@@ -42,14 +46,16 @@ def fetch(load: Callable[..., Any], name: str, what: str, error: type[InputError
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the library's progress bars and notes; what matters among them is checked and raised."""
-    import transformers.utils.logging as talk
-
-    before, bars = talk.get_verbosity(), talk.is_progress_bar_enabled()
+    talk = importlib.import_module("transformers.utils.logging")
+    hub = logging.getLogger("huggingface_hub")  # tells of every attempt at an unreachable network
+    before, hub_before, bars = talk.get_verbosity(), hub.level, talk.is_progress_bar_enabled()
     talk.set_verbosity(talk.CRITICAL)
+    hub.setLevel(logging.CRITICAL)
     talk.disable_progress_bar()
     try:
         yield
     finally:
         talk.set_verbosity(before)
+        hub.setLevel(hub_before)
         if bars:
             talk.enable_progress_bar()

@@ -65,8 +65,20 @@ def _with_forward(model: Any, forward: Any) -> nn.Module:
 
 
 def _next_tokens(self: Any, input_ids: Tensor) -> Tensor:
+    _check_length(self.config, input_ids)
     return type(self).forward(self, input_ids=input_ids, use_cache=False, return_dict=True).logits
 
 
 def _classes(self: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    _check_length(self.config, input_ids)
     return type(self).forward(self, input_ids=input_ids, attention_mask=attention_mask, return_dict=True).logits
+
+
+def _check_length(config: Any, input_ids: Tensor) -> None:
+    """Positions beyond the model's last one would be read outside of its table, or be untrained."""
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is not None and input_ids.shape[1] > longest:
+        raise ModelError(
+            f"the model takes {longest} positions, but the sequences have {input_ids.shape[1]}; give a smaller "
+            "length under data.arguments"
+        )

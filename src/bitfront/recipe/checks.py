@@ -9,7 +9,8 @@ import torch
 from bitfront.errors import RecipeError
 from bitfront.graph.model import Graph
 from bitfront.quality.base import Quality
-from bitfront.runtime.data import Splits
+from bitfront.quality.labels import check_labels
+from bitfront.runtime.data import Examples, Splits
 from bitfront.runtime.plan import Plan
 
 
@@ -20,6 +21,22 @@ def require_labels(qualities: Sequence[Quality], splits: Splits) -> None:
         if needing and part is not None and part.targets is None:
             said = f"{', '.join(needing)} {'needs' if len(needing) == 1 else 'need'} labels"
             raise RecipeError(f"{said}, and the {name} split has none.", ("metrics", needing[0]))
+    _refuse_unshifted(qualities, splits.search)
+
+
+def _refuse_unshifted(qualities: Sequence[Quality], part: Examples) -> None:
+    """RecipeError where class numbers are wanted and the targets are the very tokens that go in."""
+    inputs, targets = part.inputs[0], part.targets
+    unshifted = [quality.metric.name for quality in qualities if quality.needs_labels and quality.check_targets is check_labels]
+    if targets is None or not unshifted or targets.shape != inputs.shape or inputs.is_floating_point():
+        return
+    if torch.equal(torch.where(targets == -100, inputs, targets), inputs):
+        raise RecipeError(
+            f"{unshifted[0]} compares each output with the target of its own position, and the targets are the "
+            "inputs themselves. What a language model says of the next token is judged by perplexity, "
+            "next_token_loss and next_token_accuracy.",
+            ("metrics", unshifted[0]),
+        )
 
 
 def check_label_range(qualities: Sequence[Quality], splits: Splits, plan: Plan) -> None:

@@ -8,25 +8,31 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.fx import Node
 
-from bitfront.graph.model import Graph
+from bitfront.graph.capture import Program
 from bitfront.runtime.data import Splits
 from bitfront.space import Space
 
 
-def fingerprints(model: nn.Module, graph: Graph, splits: Splits, space: Space) -> dict[str, str]:
-    """Hashes of the weights, the layers, the data that candidates meet, and the space."""
+def fingerprints(program: Program, stored: Iterable[Tensor], splits: Splits, space: Space) -> dict[str, str]:
+    """Hashes of the tensors that the program reads, its calls, the data that candidates meet, and the space."""
     parts = (splits.calibration, splits.search)
     data = [tensor for part in parts for tensor in (*part.inputs, part.targets) if tensor is not None]
-    layers = [[o.name, o.op, [v.shape for v in (*o.inputs, *o.outputs)]] for o in graph.operations]
-    state = [value for _, value in sorted(model.state_dict().items()) if isinstance(value, Tensor)]
+    layers = [[o.name, o.op, [v.shape for v in (*o.inputs, *o.outputs)]] for o in program.graph.operations]
+    # Calls with their arguments: a slope, an epsilon or a constant in the code changes outcomes as weights do.
+    calls = [[node.name, str(node.target), repr(node.args), repr(node.kwargs)] for node in _nodes(program)]
     return {
-        "model": _of_tensors(state),
-        "graph": _of_json(layers),
+        "model": _of_tensors(stored),
+        "graph": _of_json([layers, calls]),
         "data": _of_tensors(data),
         "space": _of_json([[variable.sites, variable.formats] for variable in space.variables]),
     }
+
+
+def _nodes(program: Program) -> list[Node]:
+    return [node for node in program.exported.graph.nodes if node.op == "call_function"]
 
 
 def _of_tensors(tensors: Iterable[Tensor]) -> str:

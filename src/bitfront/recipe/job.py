@@ -205,7 +205,7 @@ class Job:
 
     def hashes(self) -> dict[str, str]:
         """Fingerprints of what the outcomes depend on."""
-        return fingerprints(self.model, self.graph, self.splits, self.space)
+        return fingerprints(self.program, self.plan.stored.values(), self.splits, self.space)
 
     def header(self) -> dict[str, Any]:
         """The first line of the log: what a resumed run must share, in words where they are few."""

@@ -17,6 +17,8 @@ from torch import nn
 
 from bitfront.errors import DataError, InputError, ModelError, RecipeError, suggest
 from bitfront.recipe.locating import Keys, blamed
+from bitfront.recipe.neighbours import importable
+from bitfront.recipe.programs import load_program
 from bitfront.recipe.schema import DataTable, ModelTable
 from bitfront.recipe.weights import check_weights, load_weights, reason_of
 from bitfront.runtime.data import Examples, Splits, splits
@@ -68,7 +70,8 @@ def _execute(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look modules up there
     try:
-        spec.loader.exec_module(module)
+        with importable(file.parent.resolve()):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[spec.name]
         raise
@@ -130,7 +133,7 @@ def load_model(table: ModelTable, directory: Path, with_weights: bool = True) ->
 
 def _make_model(table: ModelTable, directory: Path) -> nn.Module:
     if table.program is not None:
-        return _load_program(directory / table.program)
+        return load_program(directory / table.program)
     assert table.factory is not None
     factory = resolve_callable(table.factory, directory, ("model", "factory"))
     torch.manual_seed(0)  # a factory that starts from random weights starts from the same ones every time
@@ -140,17 +143,6 @@ def _make_model(table: ModelTable, directory: Path) -> nn.Module:
             f"{table.factory} must return a torch.nn.Module, but returned {type(model).__name__}."
         )
     return model
-
-
-def _load_program(path: Path) -> nn.Module:
-    if not path.is_file():
-        raise ModelError(f"The program '{path}' doesn't exist.")
-    try:
-        return torch.export.load(path).module(check_guards=False)
-    except Exception as error:  # torch raises many kinds for files that aren't programs
-        raise ModelError(
-            f"'{path}' is not a program saved by torch.export.save: {reason_of(error)}."
-        ) from error
 
 
 def load_data(table: DataTable, directory: Path) -> tuple[Splits, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,18 +11,19 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
-from bitfront.errors import ModelError
+from bitfront.errors import ModelError, suggest
 from bitfront.formats import Axes
-from bitfront.graph.build import output_tensors
 from bitfront.graph.capture import Program
 from bitfront.graph.checks import has_batch_axis
-from bitfront.graph.operations import ALIASES
+from bitfront.graph.nodes import output_tensors
 from bitfront.runtime.plan import Plan, Slot, Step, with_lifetimes
 from bitfront.runtime.shapes import layout_of
 
 
-def compile_plan(program: Program, output: int | None = None) -> Plan:
-    """The plan of a captured program; `output` picks one of several outputs.
+def compile_plan(program: Program, output: int | str | None = None) -> Plan:
+    """The plan of a captured program; `output` picks one of several outputs by number or name.
+
+    Where several are returned and none is picked, one that is called `logits` is taken.
 
     Raises:
         ModelError: the model has several outputs and none is picked, or not that many.
@@ -33,15 +34,16 @@ def compile_plan(program: Program, output: int | None = None) -> Plan:
     slot_of_name = {node.name: index for index, node in enumerate(nodes)}
     tensors = _stored_tensors(exported)
     steps, count = _steps(program, slots)
-    chosen = slots[_output(exported, output)].index
+    chosen = slots[_output(program, output)].index
     stored = {slot_of_name[name]: tensor for name, (_, tensor) in tensors.items()}
     slot_of_tensor = {path: slot_of_name[name] for name, (path, _) in tensors.items()}
     return Plan(
         steps=with_lifetimes(steps, keep={chosen, *stored}),
         slots=count,
-        inputs=tuple(slot_of_name[str(name)] for name in exported.graph_signature.user_inputs),
+        inputs=tuple(slot_of_name[name] for name in program.inputs),
         output=chosen,
         stored=stored,
+        paths={slot_of_name[name]: path for name, (path, _) in tensors.items()},
         weight_slots={site.name: slot_of_tensor[site.tensor] for site in graph.sites if site.is_parameter},
         axes={site.name: Axes(site.channel, site.reduction) for site in graph.sites},
         layout=layout_of(exported, steps, stored),
@@ -50,24 +52,53 @@ def compile_plan(program: Program, output: int | None = None) -> Plan:
 
 def _steps(program: Program, slots: Mapping[Node, Slot]) -> tuple[list[Step], int]:
     """The calls in order, a place for a quantizer before each input site; and how many slots there are."""
-    sites = {operation.name: operation.sites for operation in program.graph.operations}
-    input_sites = {site.name for site in program.graph.sites if not site.is_parameter}
     steps: list[Step] = []
     count = len(slots)
     for node, slot in slots.items():
-        if node.op != "call_function":
+        if node.op != "call_function" or _only_asserts(node):
             continue
-        own: dict[int | str, Slot] = {}  # position or name of an argument -> slot of its quantized value
-        for place, argument, role in _arguments(node):
-            site = sites.get(program.operations.get(node.name, ""), {}).get(role)
-            if site in input_sites:
-                steps.append(Step(count, None, (_as_slots(argument, slots),), {}, site))
-                own[place] = Slot(count)
-                count += 1
-        positional = [own.get(place) or _as_slots(given, slots) for place, given in enumerate(node.args)]
-        keywords = {name: own.get(name) or _as_slots(given, slots) for name, given in node.kwargs.items()}
-        steps.append(Step(slot.index, _callable(node), tuple(positional), keywords))
+        given: dict[str, Any] = {}
+        for place, argument in _arguments(node):
+            filled = _as_slots(argument, slots)
+            for name, item in _items(place, filled):
+                site = program.quantized.get((node.name, name))
+                if site is not None:
+                    steps.append(Step(count, None, (item,), {}, site))
+                    filled = _replaced(filled, name, Slot(count))
+                    count += 1
+            given[place] = filled
+        positional = tuple(given.pop(place) for place, _ in _arguments(node)[: len(node.args)])
+        steps.append(Step(slot.index, _callable(node), positional, given))
     return steps, count
+
+
+def _only_asserts(node: Node) -> bool:
+    """True for what export wrote down to be checked: dtypes and sizes, which no candidate changes."""
+    return not node.users and "_assert" in str(node.target)
+
+
+def _arguments(node: Node) -> list[tuple[str, Any]]:
+    """The given arguments, first those by position, by the names of the operator's schema."""
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return [*((str(number), given) for number, given in enumerate(node.args)), *node.kwargs.items()]
+    declared = [argument.name for argument in node.target._schema.arguments]
+    return [*zip(declared, node.args, strict=False), *node.kwargs.items()]
+
+
+def _items(place: str, argument: Any) -> list[tuple[str, Any]]:
+    """An argument by its name, or the items of a list by name and number: `tensors.1`."""
+    if isinstance(argument, (list, tuple)):
+        return [(f"{place}.{number}", item) for number, item in enumerate(argument)]
+    return [(place, argument)]
+
+
+def _replaced(argument: Any, name: str, slot: Slot) -> Any:
+    number = name.partition(".")[2]
+    if not number:
+        return slot
+    items = list(argument)
+    items[int(number)] = slot
+    return type(argument)(items)
 
 
 def _callable(node: Node) -> Any:
@@ -80,19 +111,9 @@ def _as_slots(argument: Any, slots: Mapping[Node, Slot]) -> Any:
     if isinstance(argument, Node):
         return slots[argument]
     if isinstance(argument, (list, tuple)):
-        return type(argument)(_as_slots(item, slots) for item in argument)
+        filled = [_as_slots(item, slots) for item in argument]
+        return tuple(filled) if isinstance(argument, tuple) else filled
     return argument
-
-
-def _arguments(node: Node) -> Iterator[tuple[int | str, Any, str]]:
-    """Position or name of each argument of a call, the argument, and the role of that name."""
-    if isinstance(node.target, torch._ops.OpOverload):
-        for position, (declared, given) in enumerate(
-            zip(node.target._schema.arguments, node.args, strict=False)
-        ):
-            yield position, given, ALIASES.get(declared.name, declared.name)
-        for name, given in node.kwargs.items():
-            yield name, given, ALIASES.get(name, name)
 
 
 def _stored_tensors(exported: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
@@ -108,18 +129,33 @@ def _stored_tensors(exported: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
     return found
 
 
-def _output(exported: ExportedProgram, chosen: int | None) -> Node:
+def _output(program: Program, chosen: int | str | None) -> Node:
+    exported, names = program.exported, program.output_names
     tensors = output_tensors(exported)
-    if chosen is None and len(tensors) != 1:
-        raise ModelError(
-            f"The model returns {len(tensors)} tensors; say which one is judged with "
-            f"`output = 0` … `{len(tensors) - 1}` under [model]."
-        )
-    if chosen is not None and not 0 <= chosen < len(tensors):
-        raise ModelError(f"`output = {chosen}` under [model], but the model returns {len(tensors)} tensors.")
-    node = tensors[chosen or 0]
+    number = _number(names, chosen)
+    node = tensors[number]
     if not has_batch_axis(exported, node):
         raise ModelError(
-            f"`output = {chosen}` under [model] isn't one row for each example: it can't be judged."
+            f"The output {names[number] or number} of the model isn't one row for each example: it can't be "
+            "judged. Choose another with `output` under [model]."
         )
     return node
+
+
+def _number(names: tuple[str, ...], chosen: int | str | None) -> int:
+    """Which of the tensors is judged; the only one, or that called logits, where none is chosen."""
+    if isinstance(chosen, str):
+        if chosen not in names:
+            raise ModelError(f"The model returns no '{chosen}' ({suggest(chosen, names)}).")
+        return names.index(chosen)
+    if chosen is not None and not 0 <= chosen < len(names):
+        raise ModelError(f"`output = {chosen}` under [model], but the model returns {len(names)} tensors.")
+    if chosen is None and len(names) > 1:
+        if "logits" in names:
+            return names.index("logits")
+        listed = "" if names[0].isdigit() else f", or by its name: {', '.join(names)}"
+        raise ModelError(
+            f"The model returns {len(names)} tensors; say which one is judged with "
+            f"`output = 0` … `{len(names) - 1}` under [model]{listed}."
+        )
+    return chosen or 0

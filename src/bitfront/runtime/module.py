@@ -16,7 +16,8 @@ from bitfront.space import Assignment
 class QuantizedModule(nn.Module):
     """Runs the captured program with the candidate's weights and input quantizers in place.
 
-    The quantized tensors are buffers, named by the site with underscores for what a buffer's name can't have.
+    Everything stored is a buffer, the quantized tensors among it, named by its path in the model with underscores
+    for what a buffer's name can't have. The constant scales of inputs are part of the program.
     """
 
     def __init__(self, plan: Plan, candidates: Candidates, assignment: Assignment) -> None:
@@ -25,17 +26,16 @@ class QuantizedModule(nn.Module):
         self._plan = plan
         self._slots: dict[str, int] = {}
         self._quantizers: Mapping[str, Quantizer] = candidates.quantizers(assignment)
-        named = {slot: site for site, slot in plan.weight_slots.items()}
-        for slot, tensor in candidates.weights(assignment).items():
-            name = _free_name(re.sub(r"\W", "_", named[slot]), self._slots)
+        for slot, tensor in (dict(plan.stored) | candidates.weights(assignment)).items():
+            name = _free_name(re.sub(r"\W", "_", plan.paths[slot]), self._slots)
             self.register_buffer(name, tensor.clone())
             self._slots[name] = slot
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The candidate's output for a batch of inputs (batch, …)."""
-        weights = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
+        stored = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
         with torch.no_grad():
-            return self._plan.run(inputs, weights, self._quantizers)
+            return self._plan.run(inputs, stored, self._quantizers)
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

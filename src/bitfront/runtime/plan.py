@@ -58,6 +58,7 @@ class Plan:
     inputs: tuple[int, ...]
     output: int
     stored: Mapping[int, Tensor]
+    paths: Mapping[int, str]  # slot of a stored tensor -> its path in the model
     weight_slots: Mapping[str, int]  # site of a stored tensor -> its slot
     axes: Mapping[str, Axes]  # site -> what its axes mean
     layout: Layout
