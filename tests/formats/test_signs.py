@@ -117,4 +117,10 @@ def test_gradients_pass_up_to_half_a_step_beyond_the_magnitude():
 
 def test_gradients_of_two_signs_are_as_symmetric_as_they():
     two = format("binary2").with_scale(Constant((3.0,), (0.5,)))
-    assert two.in_range(torch.tensor([-4.1, -3.9, 0.0, 3.9, 4.1])).tolist() == [False, True, True, True, False]
+    assert two.in_range(torch.tensor([-4.1, -3.9, 0.0, 3.9, 4.1])).tolist() == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]

@@ -16,7 +16,7 @@ from bitfront.space import Assignment
 class QuantizedModule(nn.Module):
     """Runs the captured program with the candidate's weights and input quantizers in place.
 
-    Everything stored is a buffer, the quantized tensors among it, named by its path in the model with underscores
+    Everything that is read is a buffer, the quantized tensors among it, named by its path in the model with underscores
     for what a buffer's name can't have. The constant scales of inputs are part of the program.
     """
 
@@ -26,7 +26,9 @@ class QuantizedModule(nn.Module):
         self._plan = plan
         self._slots: dict[str, int] = {}
         self._quantizers: Mapping[str, Quantizer] = candidates.quantizers(assignment)
-        for slot, tensor in (dict(plan.stored) | candidates.weights(assignment)).items():
+        read = {slot for step in plan.steps for slot in step.reads()}
+        stored = {slot: tensor for slot, tensor in plan.stored.items() if slot in read}
+        for slot, tensor in (stored | candidates.weights(assignment)).items():
             name = _free_name(re.sub(r"\W", "_", plan.paths[slot]), self._slots)
             self.register_buffer(name, tensor.clone())
             self._slots[name] = slot
