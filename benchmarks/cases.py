@@ -22,12 +22,13 @@ from bitfront.recipe.reading import from_document
 from bitfront.runtime.data import Examples
 from bitfront.space import Assignment
 
-SHARED = Path(os.environ.get("BITFRONT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("BITFRONT_DATA", ROOT.parent / "shared" / "data"))
 
 
 @dataclass
 class Case:
-    """A job with the candidates that a benchmark evaluates: the whole space, or `limit` random points of it."""
+    """A job, and its candidates: the whole space, or `limit` random points of it."""
 
     name: str
     job: Job

@@ -1,10 +1,10 @@
 """How many candidates a second: the product against a naive loop and against a plain cached forward.
 
-All three run alternately in one process, on one thread; each prints its median and spread over the rounds, in CPU
-microseconds a candidate.
+All three run alternately in one process, on one thread; each prints its median and spread over the rounds, in
+CPU microseconds a candidate.
 
-* naive: what a search usually does. Copies the model, quantizes its weights, hooks its inputs, runs a DataLoader and
-  updates torchmetrics objects.
+* naive: what a search usually does. Copies the model, quantizes its weights, hooks its inputs, runs a
+  DataLoader and updates torchmetrics objects.
 * cached: quantized weights are kept, data lies ready in one tensor, one plain forward per candidate.
 * bitfront: `evaluate` on the whole list.
 
@@ -21,7 +21,6 @@ from statistics import median
 
 import torch
 from cases import CASES, Case
-
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.aggregation import MeanMetric
@@ -99,9 +98,8 @@ def compare(case: Case, rounds: int) -> None:
     for label, found in times.items():
         show(label, found)
     ours = median(times["bitfront"])
-    print(
-        f"  naive / bitfront {median(times['naive']) / ours:8.1f}    cached / bitfront {median(times['cached']) / ours:6.2f}"
-    )
+    naive_ratio, cached_ratio = median(times["naive"]) / ours, median(times["cached"]) / ours
+    print(f"  naive / bitfront {naive_ratio:8.1f}    cached / bitfront {cached_ratio:6.2f}")
     check(case, few)
 
 

@@ -679,6 +679,27 @@ class TestMetricsAndSearch:
         )
         assert ("average_bitwidth: its scale pulls against its direction" in notes(*changes)) is warned
 
+    @pytest.mark.parametrize(
+        ("metric", "native"),
+        [
+            ({"scale": 0.2, "direction": "minimize"}, {"goal": "max", "weight": 0.2}),
+            ({"scale": 0.2}, {"goal": "max", "weight": 0.2}),
+            ({"scale": -0.2}, {"weight": -0.2}),
+            ({"scale": 0.0, "direction": "minimize"}, {"goal": "min", "weight": 0.0}),
+        ],
+    )
+    def test_a_native_goal_is_what_the_sum_pursues(
+        self, metric: dict[str, Any], native: dict[str, Any]
+    ) -> None:
+        changes = (
+            (f"{SETUP}.sum_scaled_metrics", True),
+            (f"{SETUP}.direction", "maximize"),
+            (f"{METRICS}.average_bitwidth", metric),
+        )
+        recipe = convert(lab(*changes)).recipe
+        assert recipe["metrics"]["average_bits"] == native
+        assert ("its scale pulls against its direction" in notes(*changes)) is (native.get("goal") == "max")
+
     def test_memory_density_is_left_out(self) -> None:
         changes = (f"{METRICS}.memory_density", {"scale": 1.0, "direction": "maximize"})
         assert list(convert(lab(changes)).recipe["metrics"]) == ["accuracy", "average_bits"]

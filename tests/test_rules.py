@@ -156,7 +156,7 @@ LINEAR = {"weight": ["int8"]}
             NET,
             [Rule("name:head", LINEAR), Rule("type:linaer", LINEAR)],
             ("space", 1, "match"),
-            r"The rule 'type:linaer' matches nothing: did you mean 'linear'\?",
+            r"The rule 'type:linaer' matches nothing \(did you mean 'linear'\?\)\.",
         ),
         (NET, [Rule("type:Linear", LINEAR)], ("space", 0, "match"), r"did you mean 'linear'\?"),
         (NET, [Rule("type:conv2d", LINEAR)], ("space", 0, "match"), "known are: linear, relu"),
@@ -260,3 +260,68 @@ def test_no_advice_where_the_name_has_no_plain_form():
     chosen = Format("binary", Integer(2), PerChannel())
     with pytest.raises(FormatError, match=r"one per element\.$"):
         check_site(chosen, TINY.site["seq_blocks.2:bias"])
+
+
+def _transformer():
+    def forward(self, x):
+        y = functional.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x))
+        return self.out(y) + x
+
+    linears = {name: nn.Linear(8, 8) for name in ("q", "k", "v", "out")}
+    return capture(made(forward, **linears), rows(2, 3, 8))
+
+
+ATTENTION = _transformer()
+
+
+def test_presets_tie_what_belongs_together():
+    rules = [
+        Rule("type:linear", {"weight": ["int8", "int4"], "input": ["int8"]}, ties=("qkv",)),
+        Rule("type:add", {"input": ["int8", "int4"], "other": ["int8", "int4"]}, ties=("residual",)),
+    ]
+    space = build_space(ATTENTION, rules)
+    assert [variable.sites for variable in space.variables] == [
+        ("q:input", "k:input", "v:input"),
+        ("q:weight", "k:weight", "v:weight"),
+        ("out:input",),
+        ("out:weight",),
+        ("add:input", "add:other"),
+    ]
+    assert space.size == 8
+
+
+def test_ties_hold_among_the_sites_of_one_rule():
+    rules = [
+        Rule("name:q", {"weight": ["int8"]}),
+        Rule("type:linear", {"weight": ["int8"]}, ties=("qkv", "qkv")),
+    ]
+    variables = build_space(ATTENTION, rules).variables
+    assert [variable.sites for variable in variables] == [
+        ("q:weight",),
+        ("k:weight", "v:weight"),
+        ("out:weight",),
+    ]
+    assert (
+        len(build_space(ATTENTION, [Rule("name:*", {"weight": ["int8"]}, ties=("gate_up",))]).variables) == 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            Rule("type:linear", LINEAR, ties=("qvk",)),
+            r"'qvk' is not a preset of ties \(did you mean 'qkv'\?\)",
+        ),
+        (Rule("type:linear", LINEAR, ties=("gate_up",)), "ties = 'gate_up' of the rule .* has no effect"),
+        (Rule("name:out", LINEAR, ties=("qkv",)), "ties = 'qkv' of the rule 'name:out' has no effect"),
+        (
+            Rule("type:add", {"input": ["int8"], "other": ["int4"]}, ties=("residual",)),
+            "ties = 'residual' makes sites share one choice, .* 'add:input' and 'add:other' have different",
+        ),
+    ],
+)
+def test_ties_that_cannot_be(rule, message):
+    with pytest.raises(RecipeError, match=message) as caught:
+        build_space(ATTENTION, [rule])
+    assert caught.value.path == ("space", 0, "ties")

@@ -86,6 +86,70 @@ def test_ctrl_c_while_the_front_is_tested(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads((tmp_path / "run/front.json").read_text()) == results.to_json()
 
 
+@pytest.mark.parametrize("called", [0, 1])
+def test_test_results_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: int) -> None:
+    """An interrupted second sitting takes nothing away, and what was measured isn't measured again."""
+    before = run(tmp_path / "run").to_json()
+    calls: list[int] = []
+    intervals = running.interval
+
+    def interval(*arguments: Any) -> Any:
+        calls.append(1)
+        if called:
+            signal.raise_signal(signal.SIGINT)
+        return intervals(*arguments)
+
+    monkeypatch.setattr(running, "interval", interval)
+    again = run(tmp_path / "run", pressed_at(4) if called else None)
+    assert calls == []
+    assert again.progress.stopped == ("interrupted" if called else "budget")
+    document = json.loads((tmp_path / "run/front.json").read_text())
+    assert [document[key] for key in ("front", "baseline_test")] == [
+        before[key] for key in ("front", "baseline_test")
+    ]
+
+
+def spoiled(directory: Path, how: str) -> None:
+    path = directory / "front.json"
+    document = json.loads(path.read_text())
+    if how == "damaged":
+        path.write_text("[]")
+        return
+    if how == "of another log":
+        for member in document["front"]:
+            member["assignment"] = {}
+        document["baseline_test"] = {}
+    else:
+        document["test_key"] = "another"
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("how", ["damaged", "of another log", "of other data"])
+def test_test_results_of_something_else_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    before = run(tmp_path / "run").to_json()
+    spoiled(tmp_path / "run", how)
+    calls: list[int] = []
+    intervals = running.interval
+    monkeypatch.setattr(running, "interval", lambda *given: (calls.append(1), intervals(*given))[1])
+    again = run(tmp_path / "run").to_json()
+    assert len(calls) == 1 + len(again["front"])
+    assert again["front"] == before["front"]
+
+
+def test_another_number_of_threads_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "run")
+    assert log.read(tmp_path / "run/trials.jsonl").header["threads"] == torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    said: list[str] = []
+    results = run_job(job(), tmp_path / "run", say=said.append)
+    assert [note.split(":")[0] for note in said] == [
+        "The run was begun with torch on 1 thread, and goes on with 7"
+    ]
+    assert results.notes == said
+
+
 def test_ctrl_c_while_the_front_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = running.write_whole
 

@@ -16,8 +16,8 @@ from bitfront.manifest import read_manifest
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.recipe.reading import from_document
-from bitfront.results import Interval, Member, front_of
-from bitfront.running import FRONT, run_job
+from bitfront.results import Member, front_of, read_front
+from bitfront.running import run_job
 from bitfront.space import FLOAT
 from bitfront.views import Candidate, StudyView
 
@@ -126,7 +126,7 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
     baseline = next((trial.values for trial in contents.trials if trial.assignment == FLOAT), None)
     if baseline is None:
         raise RunError(f"The run '{path}' holds no trial of the float model.")
-    tests = _tests(path)
+    tests = read_front(path, contents.trials).tests
     members = front_of(contents.trials, job.goals.objectives(baseline))
 
     def checked() -> Job:
@@ -147,23 +147,3 @@ def _check_unchanged(job: Job, hashes: Mapping[str, str], path: Path) -> None:
             raise RunError(
                 f"The {name} of the run '{path}' changed since: its trials don't apply to what is there now."
             )
-
-
-def _tests(path: Path) -> dict[int, dict[str, Interval]]:
-    """Test metrics by trial, of the front that was written last; none before a run's end.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    if not (path / FRONT).exists():
-        return {}
-    try:
-        document = json.loads((path / FRONT).read_text(encoding="utf-8"))
-        return {
-            entry["trial"]: {name: Interval.of(found) for name, found in entry["test"].items()}
-            for entry in document["front"]
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"'{path / FRONT}' is damaged ({error}); run the search again to write it anew."
-        ) from error

@@ -100,8 +100,12 @@ class Objectives:
         """The objective values of a candidate, each turned so that less is better."""
         if self.combine is None:
             return tuple(metric.minimised(values[metric.name]) for metric in self.metrics)
-        total = sum(objective.weight * values[objective.metric.name] for objective in self.objectives)
+        total = self.total(values)
         return (total if self.combine == "min" else -total,)
+
+    def total(self, values: Mapping[str, float]) -> float:
+        """The weighted sum of a candidate's values, as it is: not turned by `combine`."""
+        return sum(objective.weight * values[objective.metric.name] for objective in self.objectives)
 
     def violations(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """One number for each limit, positive where it is broken."""

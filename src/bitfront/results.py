@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bitfront import pareto
+from bitfront.errors import RunError
 from bitfront.loop import Progress
 from bitfront.metric import Metric, Objectives
 from bitfront.space import FLOAT, Assignment, Space
 from bitfront.trial import Trial, to_json_number
+
+FRONT = "front.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Results:
     """A finished (or interrupted) search.
 
     `observations` are the trials that a warm start took over, `resumed` those that were in the log already;
-    neither counts the other. `seconds` are those of this invocation.
+    neither counts the other. `seconds` are those of this invocation. `test_key` is the hash of
+    what test metrics depend on.
     """
 
     run: Path | None
@@ -75,6 +80,7 @@ class Results:
     progress: Progress
     seconds: float
     notes: list[str] = field(default_factory=list)
+    test_key: str = ""
 
     @property
     def knee(self) -> Member | None:
@@ -93,6 +99,7 @@ class Results:
 
         `trials` are the records of the log. `evaluated` of them were evaluated for this run, now or before it
         was resumed: all but the observations of a warm start; `resumed` of these were in the log already.
+        Where a weighted sum is optimised, there is a `baseline_sum`, and a `sum` of each assignment.
         """
         knee = self.knee
         return {
@@ -106,19 +113,61 @@ class Results:
             "space_size": self.space.size,
             "duplicates": self.progress.duplicates,
             "baseline": _numbers(self.baseline.metrics),
+            **self._sum("baseline_sum", self.baseline.metrics),
             "baseline_test": {name: found.to_json() for name, found in self.baseline.test.items()},
+            "test_key": self.test_key,
             "uniform": {
                 name: {
                     "trial": trial.number,
                     "formats": list(dict.fromkeys(trial.assignment.formats)),
                     "metrics": _numbers(trial.values),
+                    **self._sum("sum", trial.values),
                 }
                 for name, trial in self.uniform.items()
             },
             "knee": None if knee is None else knee.trial.number,
-            "front": [member.to_json() for member in self.front],
+            "front": [member.to_json() | self._sum("sum", member.metrics) for member in self.front],
             "notes": self.notes,
         }
+
+    def _sum(self, key: str, values: Mapping[str, float]) -> dict[str, float | str]:
+        """The weighted sum under that key, where one is optimised and the trial didn't fail."""
+        if self.objectives.combine is None or not values:
+            return {}
+        return {key: to_json_number(self.objectives.total(values))}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What front.json knows of the test split: metrics by trial, and the hash of what they depend on."""
+
+    tests: Mapping[int, Mapping[str, Interval]] = field(default_factory=dict)
+    key: str = ""
+
+
+def read_front(run: Path, trials: Sequence[Trial]) -> Tested:
+    """Of the front that was written last, as far as it is of these trials; nothing before a run's end.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not (run / FRONT).exists():
+        return Tested()
+    try:
+        document = json.loads((run / FRONT).read_text(encoding="utf-8"))
+        # The float model is the first of every log.
+        found = {0: ({}, document["baseline_test"])}
+        found |= {entry["trial"]: (entry["assignment"], entry["test"]) for entry in document["front"]}
+        tests = {
+            trial.number: {name: Interval.of(interval) for name, interval in found[trial.number][1].items()}
+            for trial in trials
+            if trial.number in found and found[trial.number][0] == dict(trial.assignment)
+        }
+        return Tested({number: test for number, test in tests.items() if test}, document["test_key"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"'{run / FRONT}' is damaged ({error}); run the search again to write it anew."
+        ) from error
 
 
 def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:

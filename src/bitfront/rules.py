@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,6 +11,7 @@ from bitfront.errors import FormatError, RecipeError, suggest
 from bitfront.formats import Format, format
 from bitfront.formats.granularity import Grouped, PerChannel, PerTensor
 from bitfront.graph.model import Graph, Operation, Site
+from bitfront.graph.ties import PRESETS, tied_sites
 from bitfront.space import Space, Variable
 
 
@@ -18,13 +19,15 @@ from bitfront.space import Space, Variable
 class Rule:
     r"""Formats by role for the layers that `match`: "type:linear", "name:fc*", "regex:block\..*", "type:*".
 
-    `keep` adds fp32 to every choice; `tie` makes all its sites share one choice.
+    `keep` adds fp32 to every choice; `tie` makes all its sites share one choice; `ties` those of them that a
+    preset names: "qkv", "gate_up", "residual".
     """
 
     match: str
     choices: Mapping[str, Sequence[str]]
     keep: bool = False
     tie: bool = False
+    ties: tuple[str, ...] = ()
 
     @property
     def catches_all(self) -> bool:
@@ -77,25 +80,52 @@ def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
 def _variables(
     graph: Graph, rules: Sequence[Rule], found: Mapping[str, tuple[int, tuple[str, ...]]]
 ) -> list[Variable]:
-    variables: list[Variable] = []
-    tied: dict[int, int] = {}  # rule -> position of its variable
+    """One variable for each site or group of tied sites, in execution order of the first."""
+    leader = {site: site for site in found}
+    for index, rule in enumerate(rules):
+        governed = [site for site, (own, _) in found.items() if own == index]
+        for key, group in _groups(graph, index, rule, governed):
+            for site in group[1:]:
+                if found[site][1] != found[group[0]][1]:
+                    raise RecipeError(
+                        f"{key} makes {'all sites of a rule' if rule.tie else 'sites'} share one choice, so all "
+                        f"its roles need the same list: '{group[0]}' and '{site}' have different ones.",
+                        ("space", index, key.split()[0]),
+                    )
+                _join(leader, group[0], site)
+    members: dict[str, list[str]] = {}
     for site in graph.sites:
-        if site.name not in found:
-            continue
-        index, formats = found[site.name]
-        if rules[index].tie and index in tied:
-            variable = variables[tied[index]]
-            if variable.formats != formats:
-                raise RecipeError(
-                    "tie = true makes all sites of a rule share one choice, so all its roles need the same "
-                    "list.",
-                    ("space", index, "tie"),
-                )
-            variables[tied[index]] = Variable((*variable.sites, site.name), formats)
-            continue
-        tied[index] = len(variables)
-        variables.append(Variable((site.name,), formats))
-    return variables
+        if site.name in found:
+            members.setdefault(_find(leader, site.name), []).append(site.name)
+    return [Variable(tuple(sites), found[sites[0]][1]) for sites in members.values()]
+
+
+def _groups(
+    graph: Graph, index: int, rule: Rule, governed: Sequence[str]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """What a rule ties, and the key that says so."""
+    if rule.tie:
+        yield "tie = true", governed
+    for preset in rule.ties:
+        groups = [[site for site in group if site in governed] for group in tied_sites(graph, preset)]
+        groups = [group for group in groups if len(group) > 1]
+        if not groups and not rule.catches_all:
+            raise RecipeError(
+                f"ties = '{preset}' of the rule '{rule.match}' has no effect: none of the sites that the rule "
+                "gives a choice belong together in that way.",
+                ("space", index, "ties"),
+            )
+        yield from ((f"ties = '{preset}'", group) for group in groups)
+
+
+def _find(leader: dict[str, str], site: str) -> str:
+    while leader[site] != site:
+        site = leader[site]
+    return site
+
+
+def _join(leader: dict[str, str], first: str, second: str) -> None:
+    leader[_find(leader, second)] = _find(leader, first)
 
 
 def _check_rule(rule: Rule, index: int) -> None:
@@ -111,6 +141,11 @@ def _check_rule(rule: Rule, index: int) -> None:
             raise RecipeError(
                 f"match = '{rule.match}' is not a regular expression: {error}.", ("space", index, "match")
             ) from error
+    for preset in rule.ties:
+        if preset not in PRESETS:
+            raise RecipeError(
+                f"'{preset}' is not a preset of ties ({suggest(preset, PRESETS)}).", ("space", index, "ties")
+            )
     if not rule.choices:
         raise RecipeError(
             f"The rule '{rule.match}' gives no choices: add weight, input or bias.", ("space", index)
@@ -169,7 +204,7 @@ def _check_matches(index: int, rule: Rule, operations: Sequence[Operation], grap
     if not meant:
         known = {o.op for o in searchable} if kind == "type" else {o.name for o in searchable}
         reason = suggest(pattern, known)
-        raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))
+        raise RecipeError(f"The rule '{rule.match}' matches nothing ({reason}).", ("space", index, "match"))
     if not operations and not rule.catches_all:
         reason = "every layer it matches is taken by an earlier rule"
         raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))

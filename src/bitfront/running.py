@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from bitfront.errors import ModelError
+import torch
+
+from bitfront.errors import ModelError, RunError
 from bitfront.files import write_whole
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Run, Watch
@@ -16,15 +18,14 @@ from bitfront.manifest import write_manifest
 from bitfront.metric import Measurement, Objectives
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job, to_toml
-from bitfront.results import Interval, Member, Results, front_of, remarks
+from bitfront.recipe.fingerprints import of_tests
+from bitfront.results import FRONT, Interval, Member, Results, front_of, read_front, remarks
 from bitfront.space import FLOAT
 from bitfront.study import Study
 from bitfront.trial import Trial
 from bitfront.warm_start import check_observations, observations_of
 
 __all__ = ["Results", "run_job"]
-
-FRONT = "front.json"
 
 _PLANNED = (
     "The run was begun with trials = {planned}, and {strategy} plans ahead: it has no more to propose. For "
@@ -52,11 +53,14 @@ def run_job(
     with closing(Study(directory)) as study:
         notes = [*job.check(), *study.notes]
         objectives, planned = _begin(job, study, warm_start)
+        notes += _other_threads(study)
         for note in notes:
             say(note)
         search = job.recipe.search
         run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch)
-        tests: dict[int, Mapping[str, Interval]] = {}
+        assert study.header is not None  # it has begun
+        test_key = of_tests(study.header, job.splits.test)
+        tests = _tests_before(study, test_key)
         try:
             if directory is not None:
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
@@ -68,7 +72,8 @@ def run_job(
         if run.progress.stopped == "exhausted" and planned < search.trials:
             notes.append(_PLANNED.format(planned=planned, strategy=search.strategy))
         with uninterrupted():
-            results = _results(job, objectives, run, tests, notes, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            results = _results(job, objectives, run, tests, notes, seconds, test_key)
             if directory is not None:
                 write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
     return results
@@ -80,7 +85,7 @@ def _begin(job: Job, study: Study, warm_start: Path | None) -> tuple[Objectives,
     resumed = study.header is not None
     if study.header is not None:
         planned = int(study.header["planned_trials"])
-    header = {**job.header(), "planned_trials": planned}
+    header = {**job.header(), "planned_trials": planned, "threads": torch.get_num_threads()}
     observations = [] if warm_start is None else observations_of(warm_start, header, job)
     if resumed:
         study.begin(header)
@@ -97,6 +102,18 @@ def _begin(job: Job, study: Study, warm_start: Path | None) -> tuple[Objectives,
     return objectives, planned
 
 
+def _other_threads(study: Study) -> list[str]:
+    """A note where the run was begun with another number of threads, which may show in last bits."""
+    begun = None if study.header is None else study.header.get("threads")
+    now = torch.get_num_threads()
+    if begun in (None, now):
+        return []
+    return [
+        f"The run was begun with torch on {begun} thread{'s' * (begun != 1)}, and goes on with {now}: the "
+        "last bits of what is evaluated now may differ from what they would have been."
+    ]
+
+
 def _baseline(job: Job) -> Trial:
     (outcome,) = job.evaluator.evaluate([FLOAT])
     if not isinstance(outcome, Measurement):
@@ -104,12 +121,25 @@ def _baseline(job: Job) -> Trial:
     return Trial(0, 0, FLOAT, outcome)
 
 
+def _tests_before(study: Study, test_key: str) -> dict[int, Mapping[str, Interval]]:
+    """Test metrics by trial number that the run has already; measuring them again would give the same."""
+    if study.directory is None:
+        return {}
+    try:
+        before = read_front(study.directory, study.trials)
+    except RunError:  # it is written anew
+        return {}
+    return dict(before.tests) if before.key == test_key else {}
+
+
 def _measure_tests(job: Job, trials: Sequence[Trial], found: dict[int, Mapping[str, Interval]]) -> list[str]:
-    """Fill `found` with test metrics by trial number; notes on candidates that fail on the test split."""
+    """Fill `found` with what it lacks of test metrics; notes on candidates that fail on the test split."""
     notes: list[str] = []
     test = job.splits.test
     for trial in trials if test is not None else ():
         assert test is not None
+        if trial.number in found:
+            continue
         try:
             stacks = job.evaluator.statistics(trial.assignment, test)
             found[trial.number] = {
@@ -128,6 +158,7 @@ def _results(
     tests: Mapping[int, Mapping[str, Interval]],
     notes: Sequence[str],
     seconds: float,
+    test_key: str,
 ) -> Results:
     study = run.study
     found = list(notes)
@@ -149,6 +180,7 @@ def _results(
         progress=run.progress,
         seconds=seconds,
         notes=found,
+        test_key=test_key,
     )
 
 

@@ -13,8 +13,8 @@ from bitfront.interrupts import uninterrupted
 from bitfront.space import Assignment
 from bitfront.trial import Trial
 
-# What a resumed run may change: the plan stays that of the start (see `Run`).
-_FREE = ("log", "planned_trials", "begun_with")
+# What a resumed run may change: the plan stays that of the start (see `Run`), other threads get a note.
+_FREE = ("log", "planned_trials", "begun_with", "threads")
 
 _PLAIN = {
     "hashes.model": "the weights of the model",

@@ -20,10 +20,12 @@ from torch import nn
 def net(width=8):
     return nn.Sequential(OrderedDict(fc1=nn.Linear(4, width), act=nn.ReLU(), fc2=nn.Linear(width, 3)))
 
-def data(labels=3, examples=48, missing=None, nan=False, unlabelled=False):
+def data(labels=3, examples=48, missing=None, nan=False, unlabelled=False, wide=4, half=False):
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(examples, 4, generator=generator)
+    x = torch.randn(examples, wide, generator=generator)
     y = (x[:, :3].argmax(1) % labels) if labels <= 3 else torch.arange(examples) % labels
+    if half:
+        y = y + 0.5
     if nan:
         x = x.clone(); x[3, 1] = float("nan")
     split = x if unlabelled else (x, y)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,6 +113,7 @@ def test_inspect_for_people(folder: Path, bitfront: Bitfront, monkeypatch: pytes
     assert said.err == "Importing parts.py:net, parts.py:data, as the recipe says.\n"
     assert "fc1" in said.out
     assert "Space: 4 sites, 36 points. random with 6 trials: about " in said.out
+    assert re.search(r"about 0(\.0+[1-9])? s of forward passes, with set-up, ", said.out)
     assert max(map(len, said.out.splitlines()[1:-3])) <= 80
     assert not (folder / "runs").exists()
 
@@ -227,6 +229,21 @@ def test_no_escape_codes_where_nobody_looks(folder: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder)
     assert "\x1b" not in ended.stdout + ended.stderr
     assert "note: workers = 2" in ended.stderr
+
+
+def test_ctrl_c_while_the_program_is_loading() -> None:
+    lines = [
+        "import sys",
+        "class Pressed:",
+        "    def find_spec(self, name, *rest):",
+        "        if name == 'typer': raise KeyboardInterrupt",
+        "sys.meta_path.insert(0, Pressed())",
+        "from bitfront.cli import main",
+        "main()",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "Error: Interrupted.\n")
 
 
 def test_a_reader_that_goes_away(folder: Path) -> None:

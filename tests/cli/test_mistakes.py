@@ -76,15 +76,18 @@ MISTAKES: list[tuple[str, str, str, tuple[str, ...]]] = [
         SIZE,
         'size = { goal = "min", max = "10 B" }',
         "size",
-        ("max = '10 B' on size, which is 10, is impossible",),
+        ("max = '10 B' on size, which is 10 bytes, is impossible",),
     ),
     (ACCURACY, "accuracy = { min = 1.5 }", "accuracy", ("min = 1.5 on accuracy", "more than 1 (100%)")),
     (SIZE, 'size = { max = "1% of baseline" }', "size", ("'1% of baseline' on size", "is impossible")),
-    (SIZE, 'size = { max = "64 kib" }', "size", ("max of size: 'kib' in '64 kib' is not one of the units",)),
+    (SIZE, 'size = { max = "64 Kib" }', "size", ("max of size: 'Kib' in '64 Kib'", "did you mean 'KiB'?")),
+    (SIZE, 'loss = { max = "-1" }', "loss", ("max = '-1' on loss, which is -1 nats,", "less than 0 nats")),
+    (SIZE, "kl = { max = -0.5 }", "kl", ("max = -0.5 on kl is impossible", "less than 0 nats")),
+    (SIZE, "f1 = { max = -0.5 }", "f1", ("max = -0.5 on f1", "less than 0 (0%)")),
     (SIZE, 'size = { max = "baseline - lots" }', "size", ("max of size:", "is not a quantity")),
     (SIZE, 'size = { max = "half of baseline" }', "size", ("'half of baseline' is not a limit; write",)),
     (SIZE, "size = { max = nan }", "size", ("nan is not a quantity",)),
-    (SIZE, "size = { min = 200, max = 100 }", "size", ("No size can be at least 200 and at most 100",)),
+    (SIZE, "size = { min = 200, max = 100 }", "size", ("at least 200 bytes and at most 100 bytes",)),
     (
         ACCURACY,
         "accuracy = { min = true }",
@@ -140,6 +143,13 @@ MISTAKES: list[tuple[str, str, str, tuple[str, ...]]] = [
     (DATA, DATA + "\nsearch = 49", "search =", ("search = 49 examples", "the split has 48")),
     (DATA, _options('missing = "test"') + "\ntest = 9", "test =", ("there is no 'test' split",)),
     (DATA, _options("nan = true"), "factory", ("holds NaN or infinity",)),
+    (
+        DATA,
+        _options("wide = 5"),
+        "factory",
+        ("inputs of shape (16, 5) from the search split", "Either the data"),
+    ),
+    (DATA, _options("half = true"), "factory", ("Labels are class numbers 0 … 2, but one of them is", ".5.")),
     (DATA, _options("unlabelled = true"), "accuracy", ("accuracy needs labels", "search split has none")),
     (DATA, 'factory = "parts.py:no_module"', "factory", ("must be a mapping", "is str")),
 ]
@@ -253,9 +263,40 @@ CHANGES = [
     ("search.trials.x=0", ("'trials' is not a table of the recipe",)),
     ("search.trails=3", ("--set search.trails=3: 'trails' is not a key of [search]", "'trials'?")),
     ("search.strategy=tpee", ("--set search.strategy=tpee: 'tpee' is not a strategy", "did you mean 'tpe'?")),
+    ("metrics.acuracy.goal=max", ("--set metrics.acuracy.goal=max: 'acuracy' is not a metric",)),
+    ("metrics.size={max='10 B'}", ("--set metrics.size={max='10 B'}: The limit", "is impossible")),
+    ('space=[{match="type:liner",weight=["int8"]}]', ("--set space=[", "'type:liner' matches nothing")),
     ("metrics.size.max=10 B", ("--set metrics.size.max=10 B: The limit", "is impossible")),
     ('data.factory="parts.py:dat"', ("has no 'dat'", "did you mean 'data'?")),
 ]
+
+
+SUMS = [  # direction, the table of accuracy, that of size, who is blamed and what to write
+    ("min", 'goal = "max", weight = 1', "weight = 0.1", "accuracy should be large", "write weight = -1."),
+    ("min", "weight = 1", "weight = 0.1", "accuracy should be large", "weight = -1. If that is meant, add"),
+    ("max", "weight = 1", 'goal = "min"', "size should be small", "its weight, 1 as none is given, makes"),
+    ("max", "weight = 1", "weight = 0.1, max = 900", "size should be small", "write weight = -0.1."),
+]
+
+
+@pytest.mark.parametrize(("direction", "accuracy", "size", "whose", "says"), SUMS)
+def test_a_sum_against_a_goal(
+    folder: Path, bitfront: Bitfront, direction: str, accuracy: str, size: str, whose: str, says: str
+) -> None:
+    recipe = folder / "recipe.toml"
+    text = recipe.read_text().replace(ACCURACY, f"accuracy = {{ {accuracy} }}")
+    text = text.replace(SIZE, f"size = {{ {size} }}")
+    recipe.write_text(f'{text}combine = "weighted-sum"\ndirection = "{direction}"\n')
+    said = one_paragraph(bitfront("search", "recipe.toml", "-q"))
+    at = 1 + next(n for n, line in enumerate(text.splitlines()) if line.startswith(whose.split()[0] + " ="))
+    assert said.startswith(f"Error: recipe.toml, line {at}: {whose}")
+    assert says in said
+    assert not (folder / "runs").exists()
+    wanted = {"accuracy": "weight = 1", "size": "weight = -0.1"}
+    for name, table in (("accuracy", accuracy), ("size", size)):
+        text = text.replace(f"{name} = {{ {table} }}", f"{name} = {{ {wanted[name]} }}")
+    recipe.write_text(f'{text}combine = "weighted-sum"\ndirection = "max"\n')
+    assert bitfront("search", "recipe.toml", "-q").status == 0
 
 
 @pytest.mark.parametrize(("change", "says"), CHANGES)

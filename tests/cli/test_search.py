@@ -51,6 +51,7 @@ KEYS = {
     "duplicates": int,
     "baseline": dict,
     "baseline_test": dict,
+    "test_key": str,
     "uniform": dict,
     "knee": int,
     "front": list,
@@ -255,6 +256,13 @@ def test_a_weighted_sum(
         total(t.values) for t in trials_of(folder / "runs/recipe")[1:]
     )
     assert {total(member["metrics"]) for member in document["front"]} == {best}
+    assert {member["sum"] for member in document["front"]} == {best}
+    assert document["baseline_sum"] == total(document["baseline"])
+    assert all(found["sum"] == total(found["metrics"]) for found in document["uniform"].values())
+    said = bitfront("search", "recipe.toml", "--set", "search.trials=36")
+    assert said.out.startswith(f"Best of 36 candidates: trial {document['knee']}: ")
+    assert "knee" not in said.out
+    assert "sum" in said.out.splitlines()[2].split()
 
 
 def test_without_a_test_split(folder: Path, bitfront: Bitfront) -> None:

@@ -72,7 +72,7 @@ def test_a_computed_weight_is_no_site_and_a_constant_is_no_input():
         norm=nn.LayerNorm(16),
     )
     graph = capture(model, X)
-    assert [site.name for site in graph.sites] == ["linear:input", "norm:weight", "norm:bias"]
+    assert [site.name for site in graph.sites] == ["linear:input", "norm:weight", "norm:bias", "add:input"]
     assert graph.operations[1].macs == 4 * 16 * 16
 
 
@@ -101,7 +101,7 @@ def test_buffers_and_constants():
         ("attribute", False, (16,)),
     ]
     assert [p.shape for p in graph.parameters][3:] == [(2,)]
-    assert not graph.sites
+    assert [site.name for site in graph.sites] == ["sub:input", "mul:input", "div:input"]  # add: of a scalar
     assert sum(operation.parameter_elements() for operation in graph.operations) == 0
 
 
@@ -121,8 +121,9 @@ def test_whole_numbers_are_no_sites():
     )
     graph = capture(model, torch.randint(0, 9, (4, 3)))
     assert graph.inputs[0].bits == 64
-    assert [site.name for site in graph.sites] == ["fc:input", "fc:weight", "fc:bias"]
-    assert [operation.op for operation in graph.unknown] == ["embedding"]
+    assert [site.name for site in graph.sites] == ["table:weight", "fc:input", "fc:weight", "fc:bias"]
+    assert graph.site["table:weight"].channel == 0
+    assert not graph.unknown
     assert not capture(made(lambda self, i: i.relu()), torch.randint(0, 9, (4, 3))).sites
 
 

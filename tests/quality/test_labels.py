@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from bitfront.errors import DataError
+from bitfront.quality.classification import accuracy, f1, loss
 from bitfront.quality.labels import check_labels
 
 OUTPUTS = torch.zeros(4, 5)
@@ -41,3 +42,11 @@ def test_outputs_of_no_classifier():
 def test_no_examples():
     with pytest.raises(DataError, match="no examples"):
         check_labels(torch.zeros(0), torch.zeros(0, 5))
+
+
+def test_whole_numbers_in_floats_count_as_classes():
+    """As they come out of a CSV file; fractions are refused above."""
+    outputs, targets = torch.randn(6, 5), torch.tensor([0, 1, 4, 2, 2, 3])
+    for quality in (accuracy(), loss(), f1()):
+        whole = quality.statistics(outputs, targets, outputs)
+        assert torch.equal(whole, quality.statistics(outputs, targets.float(), outputs))

@@ -23,11 +23,13 @@ def _value(quality, outputs, targets):
 
 
 def test_by_hand():
-    # After token 0 the model says 1/2, 1/4, 1/4 and the token is 1; after token 1 it says 1/8, …, 3/4 and it is 2.
+    # After token 0 the model gives 1/4 to token 1, which follows; after that 3/4 to token 2, which follows.
     outputs = torch.tensor([[[0.5, 0.25, 0.25], [0.125, 0.125, 0.75], [0.9, 0.05, 0.05]]]).log()
     targets = torch.tensor([[0, 1, 2]])
     assert _value(language.perplexity(), outputs, targets) == pytest.approx((4 * 4 / 3) ** 0.5, rel=1e-6)
-    assert _value(language.next_token_loss(), outputs, targets) == pytest.approx(math.log(16 / 3) / 2, rel=1e-6)
+    assert _value(language.next_token_loss(), outputs, targets) == pytest.approx(
+        math.log(16 / 3) / 2, rel=1e-6
+    )
     assert _value(language.next_token_accuracy(), outputs, targets) == 0.5
 
 
@@ -48,7 +50,8 @@ def test_every_token_counts_alike_however_long_its_sequence_is():
     outputs, targets = _examples(examples=2)
     targets[1, 2:] = -100
     long, short = (
-        language.next_token_loss().statistics(outputs[i : i + 1], targets[i : i + 1], NOTHING)[0] for i in (0, 1)
+        language.next_token_loss().statistics(outputs[i : i + 1], targets[i : i + 1], NOTHING)[0]
+        for i in (0, 1)
     )
     assert (long[1], short[1]) == (6, 1)
     mean = float((long[0] + short[0]) / 7)
@@ -81,7 +84,10 @@ def test_a_large_vocabulary_row_by_row(threads):
     whole = language.perplexity().statistics(outputs, targets, NOTHING)
     try:
         torch.set_num_threads(threads)
-        rows = [language.perplexity().statistics(outputs[i : i + 1], targets[i : i + 1], NOTHING) for i in range(3)]
+        rows = [
+            language.perplexity().statistics(outputs[i : i + 1], targets[i : i + 1], NOTHING)
+            for i in range(3)
+        ]
         turned = outputs.movedim(-1, 0).contiguous().movedim(0, -1)
         assert torch.equal(torch.cat(rows), whole)
         assert torch.equal(language.perplexity().statistics(turned, targets, NOTHING), whole)

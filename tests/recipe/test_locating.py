@@ -81,6 +81,23 @@ def test_a_change_is_blamed_rather_than_the_file() -> None:
     assert str(located(error, TEXT, "a.toml", changes)) == "--set model.factory = y: Odd."
 
 
+@pytest.mark.parametrize(
+    ("path", "change", "blamed_change"),
+    [
+        (("metrics", "size", "max"), "metrics.size={max=3}", True),
+        (("metrics", "kl"), "metrics.kl.goal=max", True),
+        (("metrics", "kl", "options"), "metrics.kl.goal=max", False),
+        (("metrics", "size"), "metrics.size.max=3", False),  # the file has a size of its own
+        (("space", 0, "weight"), "space=[]", True),
+        (("search", "deep one", "x"), 'search."deep one".x=3', True),
+        (("model",), "model.weights=z", False),
+    ],
+)
+def test_what_a_change_made_is_its_own(path: Keys, change: str, blamed_change: bool) -> None:
+    said = str(located(RecipeError("Odd.", path), TEXT, "a.toml", (change,)))
+    assert said.startswith("--set" if blamed_change else "a.toml, line")
+
+
 def test_blame_goes_to_whom_the_error_names(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(TEXT)
     with pytest.raises(DataError) as caught, blamed("data"), blamed("model", "factory"):

@@ -85,7 +85,9 @@ def program(tmp_path):
 
 def test_layers_and_parameters_keep_their_names(program):
     own, read = capture(_net(), torch.zeros(4, 8)), _capture(program)
-    assert [(o.name, o.op, o.status) for o in read.operations] == [(o.name, o.op, o.status) for o in own.operations]
+    assert [(o.name, o.op, o.status) for o in read.operations] == [
+        (o.name, o.op, o.status) for o in own.operations
+    ]
     assert [site.name for site in read.sites] == [site.name for site in own.sites]
     assert sum(p.elements for p in read.parameters) == sum(p.elements for p in own.parameters)
     assert "blocks.0" in {operation.name for operation in read.operations}

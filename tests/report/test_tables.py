@@ -89,6 +89,22 @@ def test_the_headline() -> None:
     assert headline(document(0), METRICS[:2]) == "None of 99 candidates keeps the limits."
 
 
+def test_a_sum_has_a_column_and_no_knee() -> None:
+    summed = document()
+    summed["baseline_sum"] = 12.5
+    summed["uniform"]["int8c"]["sum"] = 3.25
+    for member in summed["front"]:
+        member["sum"] = 0.123456
+    shown = lines(front_table(summed, METRICS[:2]))
+    text = "\n".join(shown)
+    assert max(map(len, shown)) <= 80
+    for part in (" sum ", " 12.5 ", " 3.25 ", " 0.12346 "):
+        assert part in text
+    assert headline(summed, METRICS[:1]) == (
+        "Best of 99 candidates: trial 1: accuracy 90.00% (-8.8 pt against float)."
+    )
+
+
 def test_layers() -> None:
     numbers = {"parameters": 85, "macs": 640, "flops": 640}
     layers = [

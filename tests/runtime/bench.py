@@ -23,7 +23,7 @@ from bitfront.runtime.evaluator import ModelEvaluator
 from bitfront.runtime.plan import Plan
 from bitfront.space import Assignment
 from tests.graph.modules import made, rows
-from tests.runtime.reference import Reference, fingerprints
+from tests.runtime.reference import Reference, Sum, fingerprints
 
 
 @dataclass
@@ -92,10 +92,10 @@ def labels(count: int, classes: int) -> Tensor:
 
 def _small_net(self: Any, x: Tensor) -> Tensor:
     y = self.relu(self.norm(self.conv(x)))
-    y = (y + self.again(y)).flatten(1)
+    y = self.sum(y, self.again(y)).flatten(1)
     y = self.first(y)
     y = self.twice(self.act(self.twice(y)))
-    return self.head(self.second(y) + y)
+    return self.head(self.last_sum(self.second(y), y))
 
 
 def small_net() -> nn.Module:
@@ -111,6 +111,8 @@ def small_net() -> nn.Module:
         twice=nn.Linear(27, 27),
         act=nn.ReLU(),
         head=nn.Linear(27, 4),
+        sum=Sum(),
+        last_sum=Sum(),
     )
     net.second.weight = net.first.weight
     return with_statistics(net)

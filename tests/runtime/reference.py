@@ -17,6 +17,20 @@ from bitfront.formats import Axes, calibrate, format
 from bitfront.metric import Metric
 from bitfront.quality.base import Quality
 
+_POSITIONS = {"input": 0, "other": 1}
+
+
+class Sum(nn.Module):
+    """Functions of two tensors as modules, whose inputs can be hooked."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
+
+
+class Product(nn.Module):
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left @ right
+
 
 class Reference:
     """Judges a module whose searchable operations are all modules."""
@@ -52,14 +66,14 @@ class Reference:
         candidate = copy.deepcopy(self.model)
         for site, name in assignment.items():
             layer, _, role = site.rpartition(":")
-            if role == "input":
-                _hook(candidate, layer, self._quantizer(layer, name))
+            if role in _POSITIONS:
+                _hook(candidate, layer, self._quantizer(layer, role, name), _POSITIONS[role])
             else:
                 _quantize(candidate.get_submodule(layer), role, name)
         with torch.no_grad():
             return torch.cat([candidate(batch) for batch in self.inputs.split(self.batch_size)])
 
-    def _quantizer(self, layer: str, name: str) -> Callable[[Tensor], Tensor]:
+    def _quantizer(self, layer: str, role: str, name: str) -> Callable[[Tensor], Tensor]:
         seen: list[Tensor] = []
 
         def watch(values: Tensor) -> Tensor:
@@ -67,23 +81,25 @@ class Reference:
             return values
 
         floating = copy.deepcopy(self.model)
-        _hook(floating, layer, watch)
+        _hook(floating, layer, watch, _POSITIONS[role])
         with torch.no_grad():
             for batch in self.calibration.split(self.batch_size):
                 floating(batch)
-        axes = _input_axes(floating.get_submodule(layer.partition("@")[0]))
+        axes = _input_axes(floating.get_submodule(layer.partition("@")[0]), role)
         calibrated = calibrate(format(name), torch.cat(seen), self.method, axes)
         return lambda values: calibrated.quantize(values, axes)
 
 
-def _hook(model: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> None:
-    """`fc@1` is the second call of `fc` in every forward."""
+def _hook(model: nn.Module, layer: str, change: Callable[[Tensor], Tensor], position: int) -> None:
+    """Change one input of a layer. `fc@1` is the second call of `fc` in every forward."""
     path, _, number = layer.partition("@")
     wanted, calls = int(number or 0), _counting()
     model.register_forward_pre_hook(lambda module, inputs: calls.send(True) and None)
 
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
-        return change(inputs[0]) if calls.send(False) == wanted else inputs[0]
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if calls.send(False) != wanted:
+            return inputs
+        return (*inputs[:position], change(inputs[position]), *inputs[position + 1 :])
 
     model.get_submodule(path).register_forward_pre_hook(hook)
 
@@ -108,7 +124,9 @@ def _quantize(layer: nn.Module, role: str, name: str) -> None:
     tensor.copy_(format(name).quantize(tensor.clone(), axes))
 
 
-def _input_axes(layer: nn.Module) -> Axes:
+def _input_axes(layer: nn.Module, role: str) -> Axes:
+    if isinstance(layer, Product) and role == "other":
+        return Axes(None, (-2,))
     channels_first = isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d))
     return Axes(None, (1,) if channels_first else (-1,))
 

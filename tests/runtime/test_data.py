@@ -64,6 +64,16 @@ def test_inputs_without_labels_and_several_inputs():
     assert torch.equal(from_items.inputs[1], X + 1)
 
 
+def test_inputs_by_name():
+    named = {"ids": X, "mask": X + 1}
+    for value in ((named, Y), named, Items([({"ids": x, "mask": x + 1}, 0) for x in X])):
+        found = as_examples("search", value)[1:3]
+        assert (found.names, list(found.given)) == (("ids", "mask"), ["ids", "mask"])
+        assert torch.equal(found.to(torch.device("cpu")).given["mask"], X[1:3] + 1)
+    assert as_examples("search", Items([{"x": x} for x in X])).names == ("x",)
+    assert as_examples("search", (X, X + 1)).given[0] is X
+
+
 def test_counts_take_the_first_examples():
     found = splits(
         {"calibration": PAIR, "search": PAIR, "test": PAIR}, {"calibration": 2, "search": None, "test": 6}
@@ -98,7 +108,8 @@ def test_missing_splits(made, message):
     [
         ("text", "The 'search' split must be a Dataset, a pair .* but is str"),
         ((X, Y, Y), "must be a Dataset, a pair .* but is tuple"),
-        (Items([{"x": x} for x in X]), "must be a Dataset, a pair .* but is dict"),
+        ({}, r"must hold tensors of shape \(examples, …\)"),
+        ({"x": [1, 2]}, "must hold tensors, but holds list"),
         (TensorDataset(X), "must be a Dataset, a pair .* but is list"),
         ((X.numpy(), Y), "must hold tensors, but holds ndarray"),
         ((X, list(Y)), "must hold tensors, but holds list"),

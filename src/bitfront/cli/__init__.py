@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from textwrap import fill
 from typing import Any
-
-from bitfront.cli.app import app
-from bitfront.errors import BitfrontError, InputError
 
 __all__ = ["main"]
 
@@ -21,6 +16,8 @@ def main() -> None:
     debug = "--debug" in arguments
     given = [argument for argument in arguments if argument != "--debug"]
     try:
+        from bitfront.cli.app import app  # here, so that Ctrl-C while it is loading is a Ctrl-C too
+
         status = app(given or ["--help"], prog_name="bitfront", standalone_mode=False)
     except KeyboardInterrupt:
         status = _INTERRUPTED
@@ -29,6 +26,8 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         if debug:
+            import traceback
+
             traceback.print_exception(error)
         sys.exit(_explain(error))
     if status == _INTERRUPTED:
@@ -39,6 +38,8 @@ def main() -> None:
 
 def _explain(error: Exception) -> int:
     """Say what went wrong, and return the exit status."""
+    from bitfront.errors import BitfrontError, InputError
+
     if isinstance(error, BitfrontError):
         _say(str(error))
         return 2 if isinstance(error, InputError) else 1
@@ -52,5 +53,7 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
+    from textwrap import fill
+
     text = f"Error: {' '.join(message.split())}"
     print(fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

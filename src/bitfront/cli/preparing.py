@@ -14,6 +14,7 @@ from bitfront.cli import console
 from bitfront.cli.starter import starter_recipe
 from bitfront.errors import DataError, InputError, RecipeError
 from bitfront.files import write_whole
+from bitfront.graph.calling import calling
 from bitfront.recipe import Job, Recipe, read
 from bitfront.recipe.locating import blamed, errors_located
 from bitfront.recipe.sources import split
@@ -66,22 +67,35 @@ def show_inspection(document: dict[str, Any], recipe: Recipe) -> None:
     out.print(
         f"{totals['parameters']:,} parameters, {totals['macs']:,} MACs, {totals['flops']:,} FLOPs a batch.\n"
         f"Space: {space['sites']} sites, {space['size']:,} points. {recipe.search.strategy} with "
-        f"{recipe.search.trials} trials: about {duration(document['predicted_seconds'])} "
-        "(from one float forward of one batch).",
+        f"{recipe.search.trials} trials: about {roughly(document['predicted_seconds'])} of forward passes, "
+        "with set-up, calibration, the strategy and the test split on top.",
         markup=False,
         soft_wrap=True,
     )
 
 
+def roughly(seconds: float) -> str:
+    """A duration of which one digit is known.
+
+    >>> roughly(0.0634), roughly(4.2), roughly(1000), roughly(5000)
+    ('0.06 s', '4 s', '20 min', '1 h')
+    """
+    size, unit = next(((s, u) for s, u in ((3600, "h"), (60, "min")) if seconds >= s), (1, "s"))
+    return f"{float(f'{seconds / size:.1g}'):g} {unit}"
+
+
 def predicted_seconds(job: Job) -> float:
-    """Seconds a search would take if every candidate cost a float forward, from timing one batch."""
+    """Seconds of forward passes if every candidate cost that of the float model, from timing one batch.
+
+    What else a search does isn't in there: set-up, calibration, quantizing, the strategy, the test split.
+    """
     examples = job.splits.search
-    batch = tuple(tensor[: job.batch_size] for tensor in examples.inputs)
     module = job.program.exported.module(check_guards=False) if "program" in job.__dict__ else job.untrained
+    call = calling(module, examples[: job.batch_size].given)
     with torch.inference_mode():
-        module(*batch)
+        module(*call.args, **call.keywords)
         started = time.perf_counter()
-        module(*batch)
+        module(*call.args, **call.keywords)
         forward = time.perf_counter() - started
     candidates = min(job.recipe.search.trials, job.space.size) + 1 + len(job.space.uniform())
     return forward * -(-len(examples) // job.batch_size) * candidates

@@ -86,7 +86,7 @@ def _layers(target: str, data: str, directory: Path) -> tuple[list[str], str, st
     """Kinds of layers that hold weights, a comment that lists all sites, and a quality for the data."""
     model = load_model(ModelTable(factory=target), directory)
     splits, _ = load_data(DataTable(factory=data), directory)
-    graph = trace(model, tuple(tensor[:8] for tensor in splits.calibration.inputs)).graph
+    graph = trace(model, splits.calibration[:8].given).graph
     found = [o.op for o in graph.operations if "weight" in o.sites and o.fan_in]
     if not found:
         raise ModelError(f"{target} has no layer whose weights could be searched (linear, convolution, …).")

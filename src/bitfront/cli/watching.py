@@ -24,6 +24,7 @@ class Watcher:
         self._silent = silent or not people.is_terminal
         self._best: dict[str, float] = {}
         self._failed = 0
+        self._given = 0  # points of the space that are references or observations: nothing to propose
         self._drawn = 0.0
         self._bar = Progress(
             TextColumn("searching"),
@@ -50,6 +51,7 @@ class Watcher:
         metrics = self._objectives()
         for trial in trials:
             self._failed += trial.failed
+            self._given += not trial.batch and trial.assignment in self._job.space
             for metric in metrics if trial.assignment and not trial.failed else ():
                 value = trial.values[metric.name]
                 best = self._best.get(metric.name, value)
@@ -59,9 +61,10 @@ class Watcher:
         self._drawn = time.monotonic()
         if self._task is None:  # not before: what is noted at the start would run into the bar
             self._bar.start()
-            total = min(progress.budget.trials, self._job.space.size)
-            self._task = self._bar.add_task("search", total=total, state="")
-        self._bar.update(self._task, completed=progress.evaluated, state=self._state(progress, metrics[:2]))
+            self._task = self._bar.add_task("search", state="")
+        total = min(progress.budget.trials, self._job.space.size - self._given)
+        state = self._state(progress, metrics[:2])
+        self._bar.update(self._task, completed=progress.evaluated, total=total, state=state)
 
     def _objectives(self) -> list[Metric]:
         tables = self._job.recipe.metrics

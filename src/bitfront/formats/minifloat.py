@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Of each type that quantization is simulated in: the integer of its size, mantissa bits, mask of the exponent.
+# Of each type that quantization is simulated in: integer of its size, mantissa bits, mask of the exponent.
 _LAYOUTS = {
     torch.float32: (torch.int32, 23, 0x7F800000),
     torch.float64: (torch.int64, 52, 0x7FF0000000000000),

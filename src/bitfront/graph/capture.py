@@ -31,7 +31,8 @@ class Program:
     """A captured model: its graph, the exported program, and which node is which operation.
 
     `quantized` goes from the name of a node and of its argument to the site of an input. `inputs` are nodes in
-    the order of the tensors that were given, `output_names` those of the returned tensors.
+    the order of the tensors that were given, `input_names` their names, if they were given by name, and
+    `output_names` those of the returned tensors.
     """
 
     graph: Graph
@@ -39,6 +40,7 @@ class Program:
     operations: Mapping[str, str]  # name of the node -> name of the operation
     quantized: Mapping[tuple[str, str], str]
     inputs: tuple[str, ...]
+    input_names: tuple[str, ...]
     output_names: tuple[str, ...]
 
 
@@ -65,7 +67,13 @@ def trace(model: nn.Module, inputs: Inputs, name: str = "") -> Program:
     exported.graph_module.recompile()
     built = build_graph(exported, batch_size, name or type(model).__name__)
     return Program(
-        built.graph, exported, built.operations, built.quantized, entering(exported), output_names(exported)
+        graph=built.graph,
+        exported=exported,
+        operations=built.operations,
+        quantized=built.quantized,
+        inputs=entering(exported),
+        input_names=tuple(inputs) if isinstance(inputs, Mapping) else (),
+        output_names=output_names(exported),
     )
 
 
@@ -86,7 +94,9 @@ def _batch_size(tensors: Sequence[Any]) -> int:
     sizes = {shape[0] if shape else None for shape in shapes}
     if len(sizes) != 1 or None in sizes or 0 in sizes:
         said = ", ".join("no tensor" if shape is None else str(shape) for shape in shapes) or "of no input"
-        raise ModelError(f"The first axis of every input must be one and the same batch, but got shapes {said}.")
+        raise ModelError(
+            f"The first axis of every input must be one and the same batch, but got shapes {said}."
+        )
     return tensors[0].shape[0]
 
 

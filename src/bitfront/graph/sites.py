@@ -12,7 +12,7 @@ from torch.fx import Node
 from bitfront.graph.counting import Call
 from bitfront.graph.dataflow import StoredView
 from bitfront.graph.model import Parameter, Site
-from bitfront.graph.nodes import FIXED, places
+from bitfront.graph.nodes import FIXED, is_operation, op_name, places
 from bitfront.graph.operands import Operand
 from bitfront.graph.operations import Kind
 
@@ -39,6 +39,8 @@ class Register:
         for place, operand in operands.items():
             if place not in read or not _is_float(read[place]):
                 continue
+            if kind.op in _AFTER_MASKS and _is_masked(read[place]):
+                continue
             view = self.views.get(read[place])
             role = operand.role_of(view is not None)
             if role is None:
@@ -60,9 +62,7 @@ class Register:
             self.sites[name] = Site(layer, role, parameter.name, parameter.shape, channel, reduction)
         return name
 
-    def _input_site(
-        self, layer: str, node: Node, role: str, operand: Operand, place: str, call: Call
-    ) -> str:
+    def _input_site(self, layer: str, node: Node, role: str, operand: Operand, place: str, call: Call) -> str:
         name = f"{layer}:{role}"
         listed = "." in place  # one site for all items: together they are what comes out
         tensor, shape = (node.name, call.output) if listed else (places(node)[place].name, call.shapes[place])
@@ -77,6 +77,14 @@ class Register:
         for place, operand in operands.items():
             if "." in place and not operand.is_factor and operand.role in found and prod(call.shapes[place]):
                 self.quantized[node.name, place] = found[operand.role]
+
+
+_AFTER_MASKS = ("softmax", "log_softmax")
+
+
+def _is_masked(node: Node) -> bool:
+    """Whether values were hidden by minus infinity, which no format with a scale has."""
+    return is_operation(node) and (op_name(node) in ("masked_fill", "where") or bool(node.meta.get(FIXED)))
 
 
 def _is_float(node: Node) -> bool:

@@ -83,6 +83,6 @@ def _class(word: Any, labels: Sequence[str] | None, line: int, path: str) -> int
         return int(str(word).strip())
     except ValueError as error:
         raise DataError(
-            f"Line {line} of '{path}': the label '{word}' is not a class number. Words need the list of all of "
-            'them in the order of the classes: labels = ["negative", "positive"].'
+            f"Line {line} of '{path}': the label '{word}' is not a class number. Words need the list of all "
+            'of them in the order of the classes: labels = ["negative", "positive"].'
         ) from error

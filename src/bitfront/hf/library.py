@@ -1,4 +1,4 @@
-"""The door to the transformers library: imported when it is needed, quiet, and its failures in one sentence."""
+"""The door to the transformers library: imported when needed, quiet, its failures in one sentence."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ def causal_lm(name: str, revision: str = "main") -> nn.Module:
 
 
 def sequence_classifier(name: str, revision: str = "main") -> nn.Module:
-    """A classifier of texts: token ids and attention mask, both (batch, positions) -> logits (batch, classes).
+    """A classifier of texts: token ids and attention mask (batch, positions) -> logits (batch, classes).
 
-    `name` is a folder, as `save_pretrained` writes it, or a hub id; the classifying head must be trained, that
-    is, be among the weights.
+    `name` is a folder, as `save_pretrained` writes it, or a hub id; the classifying head must be trained,
+    that is, be among the weights.
     """
     model = _loaded("AutoModelForSequenceClassification", name, revision, "classifier of texts")
     return _with_forward(model, _classes)
@@ -51,14 +51,14 @@ def _loaded(kind: str, name: str, revision: str, what: str) -> Any:
         lacking = sorted(map(str, [*found["missing_keys"], *found.get("mismatched_keys", ())]))
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         raise ModelError(
-            f"'{name}' is no trained {what}: its weights lack {', '.join(lacking[:3])}{more}, or have them in "
-            "another shape. Without them these layers would be random."
+            f"'{name}' is no trained {what}: its weights lack {', '.join(lacking[:3])}{more}, or have them "
+            "in another shape. Without them these layers would be random."
         )
     return model.eval()
 
 
 def _with_forward(model: Any, forward: Any) -> nn.Module:
-    """The model with another `forward`, in place: a module around it would put its name before every layer."""
+    """The model with another `forward`, in place: a module around it would lengthen every layer's name."""
     model.config.use_cache = False
     model.forward = MethodType(forward, model)
     return model
@@ -71,7 +71,8 @@ def _next_tokens(self: Any, input_ids: Tensor) -> Tensor:
 
 def _classes(self: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
     _check_length(self.config, input_ids)
-    return type(self).forward(self, input_ids=input_ids, attention_mask=attention_mask, return_dict=True).logits
+    made = type(self).forward(self, input_ids=input_ids, attention_mask=attention_mask, return_dict=True)
+    return made.logits
 
 
 def _check_length(config: Any, input_ids: Tensor) -> None:
@@ -79,6 +80,6 @@ def _check_length(config: Any, input_ids: Tensor) -> None:
     longest = getattr(config, "max_position_embeddings", None)
     if longest is not None and input_ids.shape[1] > longest:
         raise ModelError(
-            f"the model takes {longest} positions, but the sequences have {input_ids.shape[1]}; give a smaller "
-            "length under data.arguments"
+            f"the model takes {longest} positions, but the sequences have {input_ids.shape[1]}; give a "
+            "smaller length under data.arguments"
         )

@@ -29,8 +29,8 @@ def text(
     targets = targets[(targets != _PADDING).sum(dim=1) > 1]  # one token alone has no next one
     if len(targets) < FEWEST:
         raise DataError(
-            f"The text '{path}' gives {len(ids)} tokens, and with them {len(targets)} sequences of {length}; at "
-            f"least {FEWEST} are needed. Give a longer text or a smaller length."
+            f"The text '{path}' gives {len(ids)} tokens, and with them {len(targets)} sequences of {length}; "
+            f"at least {FEWEST} are needed. Give a longer text or a smaller length."
         )
     inputs = targets.clamp(min=0)  # what stands in place of padding is seen by no token before it
     return {name: (inputs[part], targets[part]) for name, part in parts(len(targets)).items()}

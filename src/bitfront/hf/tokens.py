@@ -1,4 +1,4 @@
-"""From texts to token ids: by the tokenizer that belongs to a model, or byte by byte where that is asked for."""
+"""From texts to token ids: by the tokenizer that belongs to a model, or byte by byte where asked for."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def token_rows(texts: Sequence[str], tokenizer: str, revision: str, length: int)
     loaded = _loaded(tokenizer, revision)
     if loaded.pad_token_id is None:
         raise DataError(
-            f"The tokenizer '{tokenizer}' has no padding token, so texts can't be brought to one length. Save it "
-            'with one, for example after tokenizer.pad_token = tokenizer.eos_token, and model.config.pad_token_id '
-            "likewise."
+            f"The tokenizer '{tokenizer}' has no padding token, so texts can't be brought to one length. "
+            "Save it with one, for example after tokenizer.pad_token = tokenizer.eos_token, and the model "
+            "with the same config.pad_token_id."
         )
     rows = loaded(list(texts), truncation=True, max_length=length, return_attention_mask=False)["input_ids"]
     return _padded(rows, length, loaded.pad_token_id)

@@ -33,6 +33,7 @@ METRICS: Final = (
     "accuracy top5 loss agreement kl sqnr perplexity f1 auroc size average_bits average_input_bits macs "
     "flops backward_flops bit_ops bops memory_traffic"
 )
+LARGE: Final = "accuracy top5 f1 auroc agreement sqnr"  # the metrics that are good when large
 KEYS: Final[Mapping[str, tuple[str, str]]] = {  # of a table: what is read, and MASE's other keys
     "search": ("search_space strategy", ""),
     "search.search_space": ("name setup seed", ""),
@@ -188,8 +189,11 @@ def _metric(metric: Section, sum_goal: str | None) -> dict[str, Any]:
         raise metric.error("needs a scale, as the metrics are summed.")
     if not sum_goal and scale not in (None, 1):
         metric.notes.append(f"{name}.scale = {scale} is left out: it has no effect on a Pareto front.")
-    if sum_goal and goal and scale and (goal == sum_goal) != (scale > 0):
-        metric.notes.append(f"{name}: its scale pulls against its direction, as in MASE; mind the sign.")
+    if sum_goal and scale:
+        pursued = sum_goal if scale > 0 else next(other for other in GOALS.values() if other != sum_goal)
+        if pursued != (goal or ("max" if name in LARGE.split() else "min")):
+            metric.notes.append(f"{name}: its scale pulls against its direction, as in MASE; mind the sign.")
+            goal = pursued  # a native recipe must say what it does
     return ({"goal": goal} if goal else {}) | ({"weight": float(scale or 0)} if sum_goal else {})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ class Quality:
     calls, so nothing can leak from one candidate into the next. `needs_labels` and `needs_reference` (the
     float model's own outputs) say which arguments are read; the others may be empty. `of_means` promises that
     `value` of a stack is `value` of its mean row alone, which makes resampling fast. `check_targets` raises
-    DataError where the targets of a split aren't what the metric takes for labels of such outputs.
+    DataError where the targets of a split aren't what the metric takes for labels of such outputs. No value
+    lies below `lowest`, or outside of 0 … 1 where the unit is "fraction".
     """
 
     metric: Metric
@@ -32,3 +34,9 @@ class Quality:
     needs_reference: bool = False
     of_means: bool = False
     check_targets: Callable[[Tensor, Tensor], None] = check_labels
+    lowest: float = -math.inf
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value that can be."""
+        return (0.0, 1.0) if self.metric.unit == "fraction" else (self.lowest, math.inf)

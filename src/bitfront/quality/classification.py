@@ -33,7 +33,7 @@ def top5() -> Quality:
 
 def loss() -> Quality:
     """Mean cross-entropy over examples, in nats."""
-    return Quality(Metric("loss", "nats", "min"), _cross_entropies, mean, of_means=True)
+    return Quality(Metric("loss", "nats", "min"), _cross_entropies, mean, of_means=True, lowest=0.0)
 
 
 def f1() -> Quality:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from bitfront.errors import DataError
 
-
 _FEW_CLASSES = 32  # reductions over a short last axis are several times slower than class by class
 
 

@@ -45,6 +45,7 @@ def kl() -> Quality:
         needs_labels=False,
         needs_reference=True,
         of_means=True,
+        lowest=0.0,
     )
 
 

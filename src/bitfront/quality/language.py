@@ -27,14 +27,24 @@ _AT_ONCE = 2**21  # logits looked at together: 16 MiB in float64, whatever the v
 def perplexity() -> Quality:
     """e to the mean loss of the next token, over all tokens of all examples."""
     return Quality(
-        Metric("perplexity", "", "min"), _losses, _exponential, of_means=True, check_targets=check_tokens
+        Metric("perplexity", "", "min"),
+        _losses,
+        _exponential,
+        of_means=True,
+        check_targets=check_tokens,
+        lowest=1.0,
     )
 
 
 def next_token_loss() -> Quality:
     """Mean loss of the next token over all tokens of all examples, in nats: the logarithm of `perplexity`."""
     return Quality(
-        Metric("next_token_loss", "nats", "min"), _losses, _ratio, of_means=True, check_targets=check_tokens
+        Metric("next_token_loss", "nats", "min"),
+        _losses,
+        _ratio,
+        of_means=True,
+        check_targets=check_tokens,
+        lowest=0.0,
     )
 
 
@@ -58,8 +68,8 @@ def _hits(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
 
 
 def _cross_entropies(logits: Tensor, tokens: Tensor) -> Tensor:
-    # log_softmax over contiguous rows adds each row up by itself, in the same order for any number of threads;
-    # a sum over a vocabulary of tens of thousands would be split among them.
+    # log_softmax over contiguous rows adds each row up by itself, in one order for any number of threads; a
+    # sum over a vocabulary of tens of thousands would be split among them.
     log_probabilities = torch.log_softmax(logits.contiguous().double(), dim=-1)
     return -log_probabilities.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 

@@ -1,9 +1,9 @@
 """What a saved program must not hold, looked up in its archive before torch.export reads it.
 
-`torch.export.load` unpickles whatever tensors, constants and sample inputs are marked as pickled, falls back to
-`weights_only=False`, loads compiled code, evaluates expressions of sizes as Python, and resolves any name inside
-of torch as an operation (seen in torch 2.13). Programs that `torch.export.save` writes for ordinary modules need
-none of this, so others are refused unread.
+`torch.export.load` unpickles whatever tensors, constants and sample inputs are marked as pickled, falls back
+to `weights_only=False`, loads compiled code, evaluates expressions of sizes as Python, and resolves any name
+inside of torch as an operation (seen in torch 2.13). Programs that `torch.export.save` writes for ordinary
+modules need none of this, so others are refused unread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import torch
 from bitfront.errors import ModelError
 from bitfront.recipe.weights import reason_of
 
-_OPERATION = re.compile(r"torch\.ops(\.\w+){3}|torch\.ops\.higher_order\.\w+|torch\.sym_\w+|(_operator|math)\.\w+")
+_OPERATION = re.compile(
+    r"torch\.ops(\.\w+){3}|torch\.ops\.higher_order\.\w+|torch\.sym_\w+|(_operator|math)\.\w+"
+)
 
 # What expressions of sizes are made of, in sympy's and in torch's words.
 _ARITHMETIC = frozenset(
@@ -53,7 +55,9 @@ def check_archive(path: Path) -> None:
                         "anything. Save a module of plain tensors with torch.export.save."
                     )
     except (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"'{path}' is not a program saved by torch.export.save: {reason_of(error)}.") from error
+        raise ModelError(
+            f"'{path}' is not a program saved by torch.export.save: {reason_of(error)}."
+        ) from error
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -62,7 +66,7 @@ def _check_names(path: Path, names: list[str]) -> None:
     described = any(name.partition("/")[2].startswith("models/") for name in names)
     if len(folders) != 1 or not described or len({name.lower() for name in names}) != len(names):
         raise ModelError(
-            f"'{path}' is not a program as torch.export.save writes it (torch 2.13; earlier versions wrote others)."
+            f"'{path}' is not a program as torch.export.save writes it (torch 2.13; earlier ones differed)."
         )
 
 
@@ -73,8 +77,8 @@ def _refusal(archive: ZipFile, name: str) -> str:
         return "it holds compiled code"
     if place.startswith(("data/weights/", "data/constants/")):
         if place.endswith("_config.json"):
-            pickled = any(entry.get("use_pickle") for entry in json.loads(archive.read(name))["config"].values())
-            return "a tensor in it is pickled" if pickled else ""
+            entries = json.loads(archive.read(name))["config"].values()
+            return "a tensor in it is pickled" if any(entry.get("use_pickle") for entry in entries) else ""
         return "" if re.fullmatch(r"(weight|tensor)_\d+", place.rpartition("/")[2]) else "it holds an object"
     if place.startswith("data/sample_inputs/"):
         return "its sample inputs are more than tensors" if not _is_plain(archive.read(name)) else ""

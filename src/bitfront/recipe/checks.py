@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
 
-from bitfront.errors import RecipeError
+from bitfront.errors import DataError, RecipeError
 from bitfront.graph.model import Graph
 from bitfront.quality.base import Quality
 from bitfront.quality.labels import check_labels
+from bitfront.recipe.weights import reason_of
 from bitfront.runtime.data import Examples, Splits
 from bitfront.runtime.plan import Plan
+
+
+def check_inputs(model: nn.Module, batch: Examples) -> None:
+    """DataError where a model that can't be captured doesn't even run on what the search split holds."""
+    try:
+        tried = copy.deepcopy(model)
+        if tried.training:
+            tried.eval()
+    except Exception:  # whatever the user's module does when it is copied: that isn't the data's fault
+        return
+    try:
+        with torch.no_grad():
+            _ = tried(**batch.given) if isinstance(batch.given, dict) else tried(*batch.given)
+    except Exception as error:  # whatever the user's forward raises
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in batch.inputs)
+        raise DataError(
+            f"The model {type(model).__name__} can't be run on inputs of shape {shapes} from the search "
+            f"split: {reason_of(error)}. Either the data isn't what the model takes, or the arguments of the "
+            "model are wrong.",
+            ("data", "factory"),
+        ) from error
 
 
 def require_labels(qualities: Sequence[Quality], splits: Splits) -> None:
@@ -27,13 +51,14 @@ def require_labels(qualities: Sequence[Quality], splits: Splits) -> None:
 def _refuse_unshifted(qualities: Sequence[Quality], part: Examples) -> None:
     """RecipeError where class numbers are wanted and the targets are the very tokens that go in."""
     inputs, targets = part.inputs[0], part.targets
-    unshifted = [quality.metric.name for quality in qualities if quality.needs_labels and quality.check_targets is check_labels]
+    judged = [quality for quality in qualities if quality.needs_labels]
+    unshifted = [quality.metric.name for quality in judged if quality.check_targets is check_labels]
     if targets is None or not unshifted or targets.shape != inputs.shape or inputs.is_floating_point():
         return
     if torch.equal(torch.where(targets == -100, inputs, targets), inputs):
         raise RecipeError(
-            f"{unshifted[0]} compares each output with the target of its own position, and the targets are the "
-            "inputs themselves. What a language model says of the next token is judged by perplexity, "
+            f"{unshifted[0]} compares each output with the target of its own position, and the targets are "
+            "the inputs themselves. What a language model says of the next token is judged by perplexity, "
             "next_token_loss and next_token_accuracy.",
             ("metrics", unshifted[0]),
         )
@@ -45,10 +70,19 @@ def check_label_range(qualities: Sequence[Quality], splits: Splits, plan: Plan) 
     for part in (splits.search, splits.test):
         if part is None or part.targets is None or not checks:
             continue
-        with torch.inference_mode():
-            outputs = plan.run(part[:1].inputs, {}, {})
+        outputs = _outputs(plan, part)
         for check in checks:
             check(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
+
+
+def _outputs(plan: Plan, part: Examples) -> Tensor:
+    """The outputs for one example; DataError where the model can't run on it."""
+    try:
+        with torch.inference_mode():
+            return plan.run(part[:1].inputs, {}, {})
+    except Exception as error:  # torch raises many kinds for shapes, dtypes and numbers that don't fit
+        hint = " (a token id beyond the table of an embedding?)" if isinstance(error, IndexError) else ""
+        raise DataError(f"The float model can't run on the data: {reason_of(error)}{hint}.") from error
 
 
 def unknown_operations(graph: Graph) -> list[str]:

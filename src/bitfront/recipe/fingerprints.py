@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,14 +12,13 @@ from torch import Tensor
 from torch.fx import Node
 
 from bitfront.graph.capture import Program
-from bitfront.runtime.data import Splits
+from bitfront.runtime.data import Examples, Splits
 from bitfront.space import Space
 
 
 def fingerprints(program: Program, stored: Iterable[Tensor], splits: Splits, space: Space) -> dict[str, str]:
-    """Hashes of the tensors that the program reads, its calls, the data that candidates meet, and the space."""
-    parts = (splits.calibration, splits.search)
-    data = [tensor for part in parts for tensor in (*part.inputs, part.targets) if tensor is not None]
+    """Hashes of the stored tensors, the calls, the data that candidates meet, and the space."""
+    data = [tensor for part in (splits.calibration, splits.search) for tensor in _tensors(part)]
     layers = [[o.name, o.op, [v.shape for v in (*o.inputs, *o.outputs)]] for o in program.graph.operations]
     # Calls with their arguments: a slope, an epsilon or a constant in the code changes outcomes as weights do.
     calls = [[node.name, str(node.target), repr(node.args), repr(node.kwargs)] for node in _nodes(program)]
@@ -29,6 +28,17 @@ def fingerprints(program: Program, stored: Iterable[Tensor], splits: Splits, spa
         "data": _of_tensors(data),
         "space": _of_json([[variable.sites, variable.formats] for variable in space.variables]),
     }
+
+
+def of_tests(header: Mapping[str, Any], test: Examples | None) -> str:
+    """The hash of all that test metrics depend on beside the assignment; `header` is that of the log."""
+    fixed = {name: header[name] for name in ("calibration", "hashes", "metrics", "output")}
+    data = "" if test is None else _of_tensors(_tensors(test))
+    return _of_json([json.dumps(fixed, sort_keys=True), data])
+
+
+def _tensors(part: Examples) -> list[Tensor]:
+    return [tensor for tensor in (*part.inputs, part.targets) if tensor is not None]
 
 
 def _nodes(program: Program) -> list[Node]:

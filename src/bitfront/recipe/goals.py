@@ -13,9 +13,11 @@ from bitfront.graph.model import Graph
 from bitfront.metric import Limit, Metric, Objective, Objectives
 from bitfront.quality.base import Quality
 from bitfront.recipe.locating import blamed
-from bitfront.recipe.schema import MetricTable, Recipe
+from bitfront.recipe.schema import MetricTable, Recipe, SearchTable
 from bitfront.recipe.units import Bound, bound
 from bitfront.space import Space
+
+_OTHER = {"min": "max", "max": "min"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Goals:
         for name, (low, high) in self.bounds.items():
             floor = None if low is None else low.resolve(baseline[name])
             ceiling = None if high is None else high.resolve(baseline[name])
-            _check_order(name, floor, ceiling)
+            _check_order(metrics[name], floor, ceiling)
             limits.append(Limit(metrics[name], floor, ceiling))
         search = self.recipe.search
         weights = {
@@ -74,8 +76,7 @@ class Goals:
                 )
             self._check_limit(cost.metric, lowest, highest, baseline)
         for quality in self.qualities:
-            if quality.metric.unit == "fraction":
-                self._check_limit(quality.metric, 0.0, 1.0, baseline)
+            self._check_limit(quality.metric, *quality.range, baseline)
         return warnings
 
     def _check_limit(
@@ -89,7 +90,7 @@ class Goals:
                 nearest = lowest if key == "max" else highest
                 more = "less" if key == "max" else "more"
                 written = getattr(self.recipe.metrics[metric.name], key)
-                meaning = f", which is {value:g}," if isinstance(written, str) else ""
+                meaning = f", which is {_with_unit(value, metric.unit)}," if isinstance(written, str) else ""
                 raise RecipeError(
                     f"The limit {key} = {written!r} on {metric.name}{meaning} is impossible: no point of the "
                     f"space has {more} than {_with_unit(nearest, metric.unit)}.",
@@ -101,10 +102,27 @@ def _with_unit(value: float, unit: str) -> str:
     return f"{value:g} ({value:.0%})" if unit == "fraction" else f"{value:.10g} {unit}".rstrip()
 
 
-def _check_order(name: str, floor: float | None, ceiling: float | None) -> None:
+def _check_order(metric: Metric, floor: float | None, ceiling: float | None) -> None:
     if floor is not None and ceiling is not None and floor > ceiling:
+        least, most = _with_unit(floor, metric.unit), _with_unit(ceiling, metric.unit)
         raise RecipeError(
-            f"No {name} can be at least {floor:g} and at most {ceiling:g}.", ("metrics", name, "min")
+            f"No {metric.name} can be at least {least} and at most {most}.", ("metrics", metric.name, "min")
+        )
+
+
+def _check_weight(metric: Metric, table: MetricTable, search: SearchTable) -> None:
+    """A sum that works against a goal is a slip of the sign."""
+    weight = 1.0 if table.weight is None else table.weight
+    if not (search.combine and table.is_objective and weight):
+        return
+    if (metric.goal == search.direction) != (weight > 0):
+        given = "its weight, 1 as none is given," if table.weight is None else f"weight = {weight:g}"
+        wanted, done = ("large", "small") if metric.goal == "max" else ("small", "large")
+        instead = "" if table.goal else f" If that is meant, add goal = {_OTHER[metric.goal]!r}."
+        raise RecipeError(
+            f"{metric.name} should be {wanted} (its goal is '{metric.goal}'), but {given} makes it {done} in "
+            f"a sum whose direction is '{search.direction}': write weight = {-weight:g}.{instead}",
+            ("metrics", metric.name, "weight"),
         )
 
 
@@ -112,7 +130,8 @@ def make_goals(recipe: Recipe) -> Goals:
     """Resolve the names of the metrics.
 
     Raises:
-        RecipeError: an unknown metric or option, or a limit that can't be read or kept.
+        RecipeError: an unknown metric or option, or a limit that can't be read or kept, or a weight that
+            works against a goal.
     """
     qualities: list[Quality] = []
     costs: list[Cost] = []
@@ -123,9 +142,10 @@ def make_goals(recipe: Recipe) -> Goals:
             qualities.append(made)
         else:
             costs.append(made)
+        _check_weight(made.metric, table, recipe.search)
         low, high = _bound(name, "min", table.min, made.metric), _bound(name, "max", table.max, made.metric)
         if low is not None and high is not None and low.factor == high.factor == 0:
-            _check_order(name, low.offset, high.offset)
+            _check_order(made.metric, low.offset, high.offset)
         bounds[name] = (low, high)
     limited = {name: pair for name, pair in bounds.items() if pair != (None, None)}
     return Goals(tuple(qualities), tuple(costs), limited, recipe)

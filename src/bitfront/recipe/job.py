@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import torch
 from torch import nn
 
 from bitfront import plugins
-from bitfront.errors import RecipeError, suggest
+from bitfront.errors import ModelError, RecipeError, suggest
 from bitfront.formats.calibration import calibrator
 from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
-from bitfront.recipe.checks import check_label_range, require_labels, unknown_operations
+from bitfront.recipe.checks import check_inputs, check_label_range, require_labels, unknown_operations
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
@@ -103,7 +104,7 @@ class Job:
         return self.recipe.data.calibration_method if self.recipe.data else "minmax"
 
     @property
-    def _output(self) -> int | None:
+    def _output(self) -> int | str | None:
         return self.recipe.model.output if self.recipe.model else None
 
     @cached_property
@@ -116,10 +117,15 @@ class Job:
         # The graph counts whole batches, also where the search split is smaller than one.
         repeats = -(-self.batch_size // len(examples))
         inputs = tuple(torch.cat([tensor] * repeats)[: self.batch_size] for tensor in examples.inputs)
+        batch = replace(examples, inputs=inputs)
         table = self.recipe.model
         name = table.factory or table.program if table else None
-        with blamed("model", "program" if table and table.program else "factory"):
-            return trace(model, inputs, name or type(model).__name__)
+        try:
+            with blamed("model", "program" if table and table.program else "factory"):
+                return trace(model, batch.given, name or type(model).__name__)
+        except ModelError:
+            check_inputs(model, batch)  # the data may be at fault, and then that says more
+            raise
 
     @cached_property
     def graph(self) -> Graph:
@@ -131,7 +137,7 @@ class Job:
     @cached_property
     def space(self) -> Space:
         """What the recipe's rules span."""
-        rules = [Rule(rule.match, rule.choices, rule.keep, rule.tie) for rule in self.recipe.space]
+        rules = [Rule(r.match, r.choices, r.keep, r.tie, tuple(r.ties)) for r in self.recipe.space]
         return build_space(self.graph, rules)
 
     @cached_property
@@ -171,7 +177,8 @@ class Job:
     def candidates(self) -> Candidates:
         """Quantized tensors, with input scales from the calibration split."""
         with blamed("data", "factory"):
-            observations = observe(self.plan, self.splits.calibration, self.batch_size)
+            given = self.splits.calibration
+            observations = observe(self.plan, given, self.batch_size, frozenset(self.space.sites))
         return Candidates(self.plan, observations, self._calibration)
 
     @cached_property

@@ -44,11 +44,19 @@ def located(error: InputError, text: str, origin: str, changes: tuple[str, ...] 
 
 
 def _where(path: Keys, text: str, origin: str, changes: tuple[str, ...]) -> str:
+    depth, line = _deepest(text, path)
     for change in reversed(changes):
-        if change.partition("=")[0].strip().split(".") == [str(part) for part in path]:
+        if _made_by(change, path, depth):
             return f"--set {change}"
-    line = line_of(text, path)
     return f"{origin}, line {line}" if line else origin
+
+
+def _made_by(change: str, path: Keys, depth: int) -> bool:
+    """Whether a change set this key or a table around it, or made it: the file spells `depth` of its keys."""
+    keys, wanted = keys_of(change.partition("=")[0]), tuple(map(str, path))
+    if not keys or not wanted:
+        return False
+    return keys == wanted[: len(keys)] or (depth < len(wanted) and wanted == keys[: len(wanted)])
 
 
 def line_of(text: str, path: Keys) -> int | None:
@@ -57,7 +65,12 @@ def line_of(text: str, path: Keys) -> int | None:
     >>> line_of('[search]\ntrials = 0', ("search", "trials"))
     2
     """
-    best: tuple[int, int] | None = None
+    return _deepest(text, path)[1]
+
+
+def _deepest(text: str, path: Keys) -> tuple[int, int | None]:
+    """How many keys of a path the text spells, and the line of the last of them."""
+    best: tuple[int, int | None] = (0, None)
     table: Keys = ()
     arrays: dict[Keys, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -71,10 +84,9 @@ def line_of(text: str, path: Keys) -> int | None:
             here = (*table, *keys_of(key[1]))
         else:
             continue
-        depth = len(here) if here == path[: len(here)] else 0
-        if depth and (best is None or depth > best[0]):
-            best = (depth, number)
-    return best[1] if best else None
+        if here == path[: len(here)] and len(here) > best[0]:
+            best = (len(here), number)
+    return best
 
 
 def keys_of(dotted: str) -> Keys:

@@ -14,8 +14,8 @@ from types import ModuleType
 def importable(folder: Path) -> Iterator[None]:
     """Let modules of a folder be imported, and leave the process as it was.
 
-    What is installed comes first, so that no file of the folder stands in for a library. Afterwards the modules
-    of the folder are forgotten by name: another recipe's `layers.py` must not be taken for this one's.
+    What is installed comes first, so that no file of the folder stands in for a library. Afterwards the
+    modules of the folder are forgotten by name: another recipe's `layers.py` must not be taken for this's.
     """
     place = str(folder)
     if place in sys.path:

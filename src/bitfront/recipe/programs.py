@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,11 @@ from torch.fx import Node
 from bitfront.errors import ModelError
 from bitfront.recipe.archives import check_archive
 from bitfront.recipe.weights import reason_of
+
+_ADVICE = (
+    "Candidates are judged in batches of any size: export it with dynamic_shapes that give the first axis of "
+    "every input as torch.export.Dim.AUTO or Dim('batch')."
+)
 
 
 def load_program(path: Path) -> nn.Module:
@@ -32,7 +38,8 @@ def load_program(path: Path) -> nn.Module:
             program = torch.export.load(path)
             _check_batch(program, path)
             _check_mode(program, path)
-            return program.module(check_guards=False)  # guards are code in text, and the batch is checked above
+            # Guards are code in text, and what they say of the batch was checked.
+            return program.module(check_guards=False)
     except ModelError:
         raise
     except Exception as error:  # torch raises many kinds for files that aren't programs
@@ -48,11 +55,11 @@ def _check_batch(program: ExportedProgram, path: Path) -> None:
         value = node.meta.get("val")
         if node.name not in inputs or not isinstance(value, Tensor):
             continue
-        size = value.shape[0] if value.dim() else 1
+        size: Any = value.shape[0] if value.dim() else 1
         if not isinstance(size, torch.SymInt):
             raise ModelError(
-                f"The program '{path}' was exported for one size of the batch: its input '{node.name}' has the "
-                f"shape {tuple(value.shape)}. {_ADVICE}"
+                f"The program '{path}' was exported for one size of the batch: its input '{node.name}' has "
+                f"the shape {tuple(value.shape)}. {_ADVICE}"
             )
         allowed = program.range_constraints.get(size.node.expr)
         if allowed is None or allowed.lower > 2 or allowed.upper < 2**31:
@@ -63,18 +70,12 @@ def _check_batch(program: ExportedProgram, path: Path) -> None:
             )
 
 
-_ADVICE = (
-    "Candidates are judged in batches of any size: export it with dynamic_shapes that give the first axis of "
-    "every input as torch.export.Dim.AUTO or Dim('batch')."
-)
-
-
 def _check_mode(program: ExportedProgram, path: Path) -> None:
     for node in program.graph.nodes:
         if _trains(node):
             raise ModelError(
-                f"The program '{path}' was exported in training mode ({node.target}): call model.eval() before "
-                "torch.export.export."
+                f"The program '{path}' was exported in training mode ({node.target}): call model.eval() "
+                "before torch.export.export."
             )
 
 

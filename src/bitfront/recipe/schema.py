@@ -21,7 +21,7 @@ class ModelTable(_Table):
     program: str | None = None
     weights: str | None = None
     arguments: dict[str, Any] = {}
-    output: int | None = None
+    output: int | str | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelTable:
@@ -52,6 +52,7 @@ class RuleTable(_Table):
     match: str
     keep: bool = False
     tie: bool = False
+    ties: list[str] = []
 
     @property
     def choices(self) -> dict[str, list[str]]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isnan
 
+from bitfront.errors import suggest
+
 _SCALES: dict[str, dict[str, float]] = {
-    "s": {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
+    "s": {
+        "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0,
+        "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "mins": 60.0, "minute": 60.0,
+        "minutes": 60.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0,
+    },
     "bytes": {
         "B": 1, "bytes": 1, "byte": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9,
         "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30,
@@ -33,16 +40,26 @@ def quantity(text: float | int | str, unit: str) -> float:
         if isnan(text):
             raise ValueError("nan is not a quantity")
         return float(text)
-    scales = {**_SCALES.get(unit, _SCALES[""]), unit: 1.0}
+    scales = {**_SCALES.get(unit, _SCALES[""]), unit: 1.0, "": 1.0}
     match = re.fullmatch(_NUMBER + r"\s*(?P<unit>\S*)", text.strip())
     if not match:
         raise ValueError(f"'{text}' is not a quantity such as {_example(unit)}")
-    suffix = match["unit"]
-    if suffix and suffix not in scales:
-        raise ValueError(
-            f"'{suffix}' in '{text}' is not one of the units {', '.join(k for k in scales if k)}"
-        )
-    return float(match["number"].replace("_", "")) * (scales[suffix] if suffix else 1.0)
+    return float(match["number"].replace("_", "")) * scales[_known(match["unit"], scales, text)]
+
+
+def _known(suffix: str, scales: Mapping[str, float], text: str) -> str:
+    """A unit as `scales` spells it; "kib" and "KIB" are KiB, but "Kb" and "m" may mean something else."""
+    if suffix in scales:
+        return suffix
+    if len(suffix) > 1 and (suffix.islower() or suffix.isupper()):
+        for name in scales:
+            if name.lower() == suffix.lower():
+                return name
+    names = [name for name in scales if name]
+    near = suggest(suffix, names)
+    # All names in alphabetical order are no help; as they stand here the common ones come first.
+    said = f" ({near})" if near.startswith("did") else f" {', '.join(names)}"
+    raise ValueError(f"'{suffix}' in '{text}' is not one of the units{said}")
 
 
 def _example(unit: str) -> str:

@@ -112,7 +112,8 @@ def _text(
 ) -> str:
     style = f' style="fill:{fill}"' if fill else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" font-weight="{weight}"{style}>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
+        f'font-weight="{weight}"{style}>'
         f"{escape(text)}</text>"
     )
 

@@ -17,10 +17,11 @@ ROWS = 20  # of the front on a terminal; front.json has all
 def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table:
     """The front under the float model and the uniform assignments; the knee has a star.
 
-    `document` is what `search --json` prints. Fits 80 columns with two metrics; with more of them the columns
-    that compare with the float model are left out.
+    `document` is what `search --json` prints. Fits 80 columns with two metrics; with more of them, or with
+    their weighted sum beside them, the columns that compare with the float model are left out.
     """
-    compare = len(metrics) <= 2
+    summed = "baseline_sum" in document
+    compare = len(metrics) + summed <= 2
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("trial", overflow="fold")
     for metric in metrics:
@@ -29,22 +30,27 @@ def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table
             table.add_column(
                 "" if metric.unit == "nats" else "of float", style="dim", justify="right", no_wrap=True
             )
+    if summed:
+        table.add_column("sum", justify="right", overflow="fold")
     tested = [metric for metric in metrics if metric.name in document["baseline_test"]][:1]
     for metric in tested:
-        table.add_column(f"test {metric.name} [95%]", justify="right", overflow="fold")
+        table.add_column(f"test {metric.name} [95%]", justify="right", no_wrap=True)
     baseline = document["baseline"]
     table.add_row(
-        "float", *_cells(baseline, baseline, metrics, compare), *_tests(document["baseline_test"], tested)
+        "float",
+        *_cells(baseline, baseline, metrics, compare),
+        *_sum(document, "baseline_sum"),
+        *_tests(document["baseline_test"], tested),
     )
     for name, found in document["uniform"].items():
         # A uniform assignment that could not be measured has no metrics.
         cells = _cells(found["metrics"], baseline, metrics, compare) if found["metrics"] else ["failed"]
-        table.add_row(f"all {uniform_label(name, found)}", *cells, style="dim")
+        table.add_row(f"all {uniform_label(name, found)}", *cells, *_sum(found), style="dim")
     table.add_section()
     for member in shown_members(document):
         star = " ★" if member["trial"] == document["knee"] else ""
         cells = _cells(member["metrics"], baseline, metrics, compare)
-        table.add_row(f"{member['trial']}{star}", *cells, *_tests(member["test"], tested))
+        table.add_row(f"{member['trial']}{star}", *cells, *_sum(member), *_tests(member["test"], tested))
     return table
 
 
@@ -70,6 +76,10 @@ def _cells(
     return cells
 
 
+def _sum(found: Mapping[str, Any], key: str = "sum") -> list[str]:
+    return [f"{float(found[key]):.5g}"] if key in found else []
+
+
 def _tests(values: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
     cells: list[str] = []
     for metric in metrics:
@@ -85,7 +95,7 @@ def _tests(values: Mapping[str, Any], metrics: Sequence[Metric]) -> list[str]:
 
 
 def headline(document: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
-    """One sentence or two: what the knee of the front gives beside the float model."""
+    """One sentence or two: what the knee of the front, or the best sum, gives beside the float model."""
     count = document["trials"] - 1  # the float model is no candidate
     front = document["front"]
     if not front:
@@ -97,8 +107,10 @@ def headline(document: Mapping[str, Any], metrics: Sequence[Metric]) -> str:
         parts.append(
             f"{metric.name} {human(value, metric.unit)} ({compared_in_words(value, baseline, metric)})"
         )
-    found = f"Front of {len(front)} from {count} candidates."
-    return f"{found} At its knee, trial {knee['trial']}: {', '.join(parts)}."
+    scores = f"trial {knee['trial']}: {', '.join(parts)}."
+    if "sum" in knee:
+        return f"Best of {count} candidates: {scores}"
+    return f"Front of {len(front)} from {count} candidates. At its knee, {scores}"
 
 
 def layer_table(document: Mapping[str, Any]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor
@@ -13,13 +13,16 @@ from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Quantizer
 
 
-def observe(plan: Plan, examples: Examples, batch_size: int) -> Mapping[str, Observation]:
-    """What each input site sees in the float model.
+def observe(
+    plan: Plan, examples: Examples, batch_size: int, sites: Container[str] | None = None
+) -> Mapping[str, Observation]:
+    """What each input site, or each of `sites`, sees in the float model.
 
     Raises:
         DataError: the model can't run on the data, or a site sees NaN or infinity.
     """
-    seen = {step.site: Observation() for step in plan.steps if step.function is None}
+    every = [step.site for step in plan.steps if step.function is None]
+    seen = {site: Observation() for site in every if sites is None or site in sites}
     watchers = {site: _watcher(site, observation) for site, observation in seen.items()}
     with torch.inference_mode():
         for batch in examples.batches(batch_size):

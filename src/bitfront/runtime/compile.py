@@ -42,6 +42,7 @@ def compile_plan(program: Program, output: int | str | None = None) -> Plan:
         slots=count,
         inputs=tuple(slot_of_name[name] for name in program.inputs),
         output=chosen,
+        input_names=program.input_names,
         stored=stored,
         paths={slot_of_name[name]: path for name, (path, _) in tensors.items()},
         weight_slots={site.name: slot_of_tensor[site.tensor] for site in graph.sites if site.is_parameter},
@@ -135,10 +136,12 @@ def _output(program: Program, chosen: int | str | None) -> Node:
     number = _number(names, chosen)
     node = tensors[number]
     if not has_batch_axis(exported, node):
-        raise ModelError(
-            f"The output {names[number] or number} of the model isn't one row for each example: it can't be "
-            "judged. Choose another with `output` under [model]."
+        said = (
+            f"`output = {chosen!r}`".replace("'", '"')
+            if chosen is not None
+            else f"The output '{names[number]}'"
         )
+        raise ModelError(f"{said} under [model] isn't one row for each example: it can't be judged.")
     return node
 
 

@@ -17,17 +17,26 @@ SPLITS = ("calibration", "search", "test")
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs of shape (examples, …), targets of shape (examples, …); no targets where there are no labels."""
+    """Inputs of shape (examples, …), targets of shape (examples, …); no targets where there are no labels.
+
+    `names` are those of the inputs, where they were given by name.
+    """
 
     inputs: tuple[Tensor, ...]
     targets: Tensor | None
+    names: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> tuple[Tensor, ...] | dict[str, Tensor]:
+        """The inputs as they were given: in order, or by name."""
+        return dict(zip(self.names, self.inputs, strict=True)) if self.names else self.inputs
 
     def __len__(self) -> int:
         return self.inputs[0].shape[0]
 
     def __getitem__(self, part: slice) -> Examples:
         targets = None if self.targets is None else self.targets[part]
-        return Examples(tuple(tensor[part] for tensor in self.inputs), targets)
+        return Examples(tuple(tensor[part] for tensor in self.inputs), targets, self.names)
 
     def batches(self, size: int) -> Iterator[Examples]:
         """Consecutive parts of `size` examples, the last one shorter."""
@@ -39,7 +48,7 @@ class Examples:
     def to(self, device: torch.device) -> Examples:
         """The same examples on a device."""
         targets = None if self.targets is None else self.targets.to(device)
-        return Examples(tuple(tensor.to(device) for tensor in self.inputs), targets)
+        return Examples(tuple(tensor.to(device) for tensor in self.inputs), targets, self.names)
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ class Splits:
 def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
     """From what a data factory returned: a mapping or an object with the splits by name.
 
-    A split is a torch Dataset, a pair (inputs, targets), or a tensor of inputs; inputs may be a tuple of
-    tensors. `counts` limits a split to its first examples.
+    A split is a torch Dataset, a pair (inputs, targets), or inputs alone; inputs are a tensor, a tuple of
+    tensors, or tensors by name. `counts` limits a split to its first examples.
 
     Raises:
         DataError: a split is missing, empty, too small for its count, or not of that form.
@@ -95,14 +104,16 @@ def as_examples(name: str, value: Any) -> Examples:
         return value
     if isinstance(value, Dataset):
         value = _collated(name, value)
-    if isinstance(value, Tensor):
+    if isinstance(value, (Tensor, Mapping)):
         value = (value, None)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise DataError(
-            f"The '{name}' split must be a Dataset, a pair (inputs, targets) or a tensor of inputs, "
-            f"but is {type(value).__name__}."
+            f"The '{name}' split must be a Dataset, a pair (inputs, targets), a tensor of inputs "
+            f"or inputs by name, but is {type(value).__name__}."
         )
     inputs, targets = value
+    names = tuple(map(str, inputs)) if isinstance(inputs, Mapping) else ()
+    inputs = tuple(inputs.values()) if isinstance(inputs, Mapping) else inputs
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     tensors = (*inputs, *([] if targets is None else [targets]))
     for tensor in tensors:
@@ -115,7 +126,7 @@ def as_examples(name: str, value: Any) -> Examples:
         raise DataError(
             f"Inputs and targets of the '{name}' split have different lengths: {sorted(lengths)}."
         )
-    return Examples(inputs, targets)
+    return Examples(inputs, targets, names)
 
 
 def _collated(name: str, dataset: Dataset[Any]) -> Any:

@@ -142,8 +142,8 @@ class ModelEvaluator:
 def pass_size(graph: Graph) -> int:
     """How many examples the evaluator runs through the model at a time.
 
-    As many as keep the largest activation within a few megabytes of cache. It follows from the model alone, not
-    from the machine or from timing: the last bits of an output may depend on it.
+    As many as keep the largest activation within a few megabytes of cache. It follows from the model alone,
+    not from the machine or from timing: the last bits of an output may depend on it.
     """
     largest = max(value.elements for operation in graph.operations for value in operation.outputs)
     return max(1, _PASS_BYTES * graph.batch_size // (4 * largest))

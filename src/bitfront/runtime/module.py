@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from bitfront.space import Assignment
 class QuantizedModule(nn.Module):
     """Runs the captured program with the candidate's weights and input quantizers in place.
 
-    Everything that is read is a buffer, the quantized tensors among it, named by its path in the model with underscores
-    for what a buffer's name can't have. The constant scales of inputs are part of the program.
+    Everything that is read is a buffer, the quantized tensors among it, named by its path in the model with
+    underscores for what a buffer's name can't have. The constant scales of inputs are part of the program.
     """
 
     def __init__(self, plan: Plan, candidates: Candidates, assignment: Assignment) -> None:
@@ -33,8 +34,12 @@ class QuantizedModule(nn.Module):
             self.register_buffer(name, tensor.clone())
             self._slots[name] = slot
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The candidate's output for a batch of inputs (batch, …)."""
+    def forward(self, *inputs: Any, **named: Tensor) -> Tensor:
+        """The candidate's output for a batch of inputs (batch, …), given as the model takes them."""
+        if self._plan.input_names and inputs and isinstance(inputs[0], Mapping):
+            named = dict(inputs[0])
+        if named:
+            inputs = tuple(named[name] for name in self._plan.input_names)
         stored = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
         with torch.no_grad():
             return self._plan.run(inputs, stored, self._quantizers)

@@ -62,6 +62,7 @@ class Plan:
     weight_slots: Mapping[str, int]  # site of a stored tensor -> its slot
     axes: Mapping[str, Axes]  # site -> what its axes mean
     layout: Layout
+    input_names: tuple[str, ...] = ()  # where the model takes its inputs by name
 
     def run(
         self,
