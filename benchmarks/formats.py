@@ -32,7 +32,11 @@ DATA = Path(os.environ.get("BITFRONT_DATA") or ROOT.parent / "shared" / "data")
 PAGE = ROOT / "docs" / "formats.md"
 CALIBRATION = 512
 INPUTS = "uint8"
-RECIPE = {"space": [{"match": "type:*", "weight": ["int8"]}], "metrics": {"accuracy": {}}}
+# Only sites of the space are calibrated: all of them, whatever the formats named here.
+RECIPE = {
+    "space": [{"match": "type:*", "weight": ["int8"], "input": ["int8"]}],
+    "metrics": {"accuracy": {}},
+}
 
 
 def tabular(name: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_tpe_proposals_of_a_batch_keep_apart() -> None:
 
 def search(factory: StrategyFactory, problem: Problem, batch: int) -> list[Measurement]:
     """What the first distinct candidates of the budget scored, the references aside."""
-    run = drive(factory(problem), problem, counts=[batch] * (2 * problem.trials // batch))
+    run = drive(factory(problem), problem, counts=[batch] * -(-2 * problem.trials // batch))
     distinct = list(dict.fromkeys(run.proposals))[: problem.trials]
     outcomes: list[Outcome] = [measured(problem, assignment) for assignment in distinct]
     return [outcome for outcome in outcomes if isinstance(outcome, Measurement)]
