@@ -179,7 +179,8 @@ def check_site(chosen: Format, site: Site) -> None:
             f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be "
             f"one per element.{_plain(chosen)}"
         )
-    if not site.is_parameter and isinstance(granularity, PerChannel):
+    # A format without the suffix, such as `binary`, has one scale for all where there are no channels.
+    if not site.is_parameter and isinstance(granularity, PerChannel) and granularity.suffix:
         raise FormatError(
             f"'{site.name}' can't take {chosen}: a scale per input channel can't be taken out of the sum "
             f"over channels.{_plain(chosen)}"

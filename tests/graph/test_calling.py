@@ -87,7 +87,7 @@ def test_an_output_by_name_or_number_or_called_logits():
     assert torch.equal(_run(model, A, 0)[1], A + 1)
     with pytest.raises(ModelError, match=r"returns no 'logit' \(did you mean 'logits'\?\)"):
         _run(model, A, "logit")
-    with pytest.raises(ModelError, match='`output = "mean"` .* one row for each example'):
+    with pytest.raises(ModelError, match=r'`output = "mean"` .* one row for each example'):
         _run(model, A, "mean")
 
 

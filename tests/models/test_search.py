@@ -37,7 +37,9 @@ def _space(case: Case) -> dict:
     for match, rule in SPACE.items():
         kind = match.partition(":")[2]
         found = [
-            o for o in operations if o.sites and (o.op == kind or kind[0] == "*" and o.op.endswith(kind[1:]))
+            o
+            for o in operations
+            if o.sites and (o.op == kind or (kind[0] == "*" and o.op.endswith(kind[1:])))
         ]
         roles = {role for operation in found for role in operation.sites}
         kept = {role: value for role, value in rule.items() if role in roles or role == "keep"}

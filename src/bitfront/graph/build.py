@@ -63,8 +63,20 @@ def build_graph(exported: ExportedProgram, batch_size: int, model: str) -> Built
         parameters=tuple(_all_parameters(operations)),
         inputs=tuple(_value(node, context) for node in everything if node.name in entering),
         outputs=tuple(_value(node, context) for node in output_tensors(exported)),
+        unread=tuple(_unread(exported, stored)),
     )
     return Built(graph, dict(context.names), register.quantized)
+
+
+def _unread(exported: ExportedProgram, stored: Mapping[str, Parameter]) -> Iterator[str]:
+    """Stored tensors without a reader, other names of tied ones aside."""
+    used = {node.name: bool(node.users) for node in exported.graph.nodes if node.name in stored}
+    tensors = {name: exported.state_dict.get(parameter.name) for name, parameter in stored.items()}
+    read = {id(tensors[name]) for name, has_readers in used.items() if has_readers}
+    for name, has_readers in used.items():
+        counter = stored[name].name.endswith("num_batches_tracked")
+        if not has_readers and not counter and id(tensors[name]) not in read:
+            yield stored[name].name
 
 
 def _symbols(exported: ExportedProgram, batch_size: int) -> dict[Any, int]:

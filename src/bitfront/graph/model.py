@@ -120,6 +120,7 @@ class Graph:
     parameters: tuple[Parameter, ...]  # every stored tensor that an operation reads, once
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    unread: tuple[str, ...] = ()  # stored tensors that no operation reads, counters of training batches aside
 
     @cached_property
     def site(self) -> Mapping[str, Site]:

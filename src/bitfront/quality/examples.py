@@ -43,9 +43,7 @@ def check_alike(outputs: Tensor, reference: Tensor) -> None:
 
 
 def hits(outputs: Tensor, classes: Tensor) -> Tensor:
-    """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN.
-
-    """
+    """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN."""
     largest, predicted = best_class(outputs)
     return (predicted == classes).double().masked_fill(largest.isnan(), math.nan)
 

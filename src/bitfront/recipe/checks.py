@@ -85,6 +85,17 @@ def _outputs(plan: Plan, part: Examples) -> Tensor:
         raise DataError(f"The float model can't run on the data: {reason_of(error)}{hint}.") from error
 
 
+def unread_tensors(graph: Graph) -> list[str]:
+    """A note on stored tensors that no operation reads."""
+    if not graph.unread:
+        return []
+    named = ", ".join(graph.unread[:3]) + (" …" if len(graph.unread) > 3 else "")
+    return [
+        f"{len(graph.unread)} stored tensors are never read ({named}): the model runs without them, and size "
+        "doesn't count them."
+    ]
+
+
 def unknown_operations(graph: Graph) -> list[str]:
     """A note for each operation that runs but can't be counted."""
     return [

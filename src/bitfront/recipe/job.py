@@ -16,7 +16,13 @@ from bitfront.formats.calibration import calibrator
 from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
-from bitfront.recipe.checks import check_inputs, check_label_range, require_labels, unknown_operations
+from bitfront.recipe.checks import (
+    check_inputs,
+    check_label_range,
+    require_labels,
+    unknown_operations,
+    unread_tensors,
+)
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
@@ -162,7 +168,7 @@ class Job:
         if weights:
             _ = self.program  # then the graph comes from it
         notes = goals.check_possible(self.graph, self.space)
-        notes += unknown_operations(self.graph)
+        notes += unknown_operations(self.graph) + unread_tensors(self.graph)
         if self.recipe.search.workers > 1:
             notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
         return notes
