@@ -91,4 +91,4 @@ def uniform_label(name: str, found: Mapping[str, Any]) -> str:
     'uint8/int8c'
     """
     formats = found["formats"]
-    return "/".join(formats) if len(formats) <= 2 else f"about {name}"
+    return "/".join(formats) if len(formats) <= 2 else f"≈ {name}"

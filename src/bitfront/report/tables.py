@@ -45,7 +45,7 @@ def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table
     for name, found in document["uniform"].items():
         # A uniform assignment that could not be measured has no metrics.
         cells = _cells(found["metrics"], baseline, metrics, compare) if found["metrics"] else ["failed"]
-        table.add_row(f"all {uniform_label(name, found)}", *cells, *_sum(found), style="dim")
+        table.add_row(uniform_label(name, found), *cells, *_sum(found), style="dim")
     table.add_section()
     for member in shown_members(document):
         star = " ★" if member["trial"] == document["knee"] else ""
