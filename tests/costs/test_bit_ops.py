@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from bitfront.costs.bit_ops import bit_ops, bops
-from bitfront.graph.model import Graph, Operation, Site, Value
+from bitfront.graph.model import Graph, Operation, Parameter, Site, Value
 from bitfront.space import FLOAT, Assignment
 
 LINEAR = "seq_blocks.2"
@@ -77,3 +77,18 @@ def test_product_of_two_activations():
     assert bit_ops()(graph, assignment) == 30 * 7 * 12
     assert bops()(graph, assignment) == 120 * 12
     assert bit_ops()(graph, Assignment.of({"matmul:other": "int3"})) == 30 * 7 * 32 * 3
+
+
+def test_output_elements_of_a_transposed_convolution_differ_in_their_products():
+    # One channel, 3 taps, stride 2: 4 inputs give 9 outputs; 12 products, so 3 additions.
+    read, out = Value("x", (1, 1, 4)), Value("y", (1, 1, 9))
+    weight = Parameter("weight", "weight", (1, 1, 3))
+    sites = (Site("up", "input", "x", read.shape), Site("up", "weight", "weight", weight.shape, 1, (0, 2)))
+    names = {site.role: site.name for site in sites}
+    operation = Operation(
+        "up", "conv_transpose1d", "searchable", (read,), (out,), (weight,), names, macs=12, fan_in=2
+    )
+    graph = Graph("up", 1, (operation,), sites, (weight,), (read,), (out,))
+    assignment = Assignment.of({"up:input": "int8", "up:weight": "int4"})
+    assert bit_ops()(graph, assignment) == (12 + 3) * 32
+    assert bops()(graph, assignment) == 12 * 32

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from bitfront.costs.memory import memory_traffic
-from bitfront.graph.model import Operation, Parameter, Site, Value
+from bitfront.graph.model import Graph, Operation, Parameter, Site, Value
 from bitfront.space import FLOAT, Assignment
 
 LINEAR = "seq_blocks.2"
@@ -81,3 +81,15 @@ def test_half_precision_model_moves_half(jsc_tiny):
     )
     graph = replace(jsc_tiny, operations=operations)
     assert memory_traffic()(graph, FLOAT) == _linear(512, 340) / 2
+
+
+def test_an_embedding_moves_the_rows_that_it_looks_up():
+    table = Parameter("table.weight", "weight", (1000, 4))
+    site = Site("table", "weight", "table.weight", table.shape, 0, (1,))
+    words, rows = Value("words", (2, 3), 64), Value("rows", (2, 3, 4))
+    operation = Operation(
+        "table", "embedding", "searchable", (words,), (rows,), (table,), {"weight": site.name}
+    )
+    graph = Graph("lookup", 2, (operation,), (site,), (table,), (words,), (rows,))
+    assert memory_traffic()(graph, FLOAT) == 6 * 8 + 24 * 4 + 24 * 4
+    assert memory_traffic()(graph, Assignment.of({"table:weight": "int4c"})) == 6 * 8 + 12 + 24 * 4

@@ -1,11 +1,15 @@
 """Counts of single operations, by hand."""
 
+import re
+
 import pytest
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
 from bitfront.graph.capture import capture
+from bitfront.graph.operations import FREE, KINDS
+from tests.conftest import ROOT
 from tests.graph.modules import made, rows
 
 
@@ -259,3 +263,16 @@ def test_unknown_operations_are_named_and_count_nothing(forward, op):
 def test_a_custom_operation_is_unknown(custom_double):
     graph = capture(made(lambda self, x: custom_double(x)), rows(4, 6))
     assert [(o.op, o.status) for o in graph.operations] == [("bitfront_tests.double", "unknown")]
+
+
+def test_the_page_for_people_names_every_searchable_operation():
+    named = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")))
+    searchable = {kind.op for kind in KINDS.values() if kind.operands is not KINDS["neg"].operands}
+    assert len(searchable) > 40
+    assert searchable - named == set()
+
+
+def test_an_operation_is_a_row_or_free():
+    assert FREE.isdisjoint(KINDS)
+    aten = torch.ops.aten
+    assert [name for name in (*KINDS, *FREE) if not hasattr(aten, name)] == []

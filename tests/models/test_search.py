@@ -10,18 +10,18 @@ from tests.models.zoo import CASES, Case, shared_models
 SPACE = {
     "type:embedding": {"weight": ["int8c", "int4c"]},
     "type:softmax": {"input": ["int8", "e4m3"]},
-    "type:matmul": {
-        "weight": ["int8c"],
-        "input": ["uint8", "int4"],
-        "other": ["int8", "int4"],
-        "ties": ["qkv"],
-    },
+    "type:matmul": {"input": ["uint8", "int4"], "other": ["int8", "int4"]},
     "type:einsum": {"input": ["uint8", "int4"], "other": ["int8", "int4g4"]},
     "type:*norm": {"input": ["int8", "int6"], "weight": ["int8"], "bias": ["q3.4"]},
     "type:add": {"input": ["int8", "int4"], "other": ["int8", "int4"], "ties": ["residual"]},
     "type:mul": {"input": ["int8", "e4m3"], "other": ["int8"]},
     "type:cat": {"input": ["uint8", "int4"]},
-    "type:*": {"input": ["uint8", "int4"], "weight": ["int8c", "int4c"], "bias": ["int8"], "keep": True},
+    "type:*": {
+        "input": ["uint8", "int4"],
+        "weight": ["int8c", "int4c"],
+        "bias": ["int8", "int6"],
+        "keep": True,
+    },
 }
 
 
@@ -43,8 +43,8 @@ def _space(case: Case) -> dict:
         ]
         roles = {role for operation in found for role in operation.sites}
         kept = {role: value for role, value in rule.items() if role in roles or role == "keep"}
-        if "ties" in rule and rule["ties"] == ["residual"] and any(len(o.sites) == 2 for o in found):
-            kept["ties"] = ["residual"]
+        if "ties" in rule and any(len(o.sites) == 2 for o in found):
+            kept["ties"] = rule["ties"]
         if kept.keys() - {"keep", "ties"}:
             space[match] = kept
     return space
@@ -86,3 +86,14 @@ def test_resnet20(shared_data):
         case.make(), case, {"type:conv2d": {"weight": ["int8c", "int4c"], "input": ["uint8", "int4"]}}
     )
     assert len(study.trials) >= 20
+
+
+def test_ties_of_a_language_model_hold_in_every_trial():
+    case = CASES["language_model"]
+    rule = {"weight": ["int8c", "int4c"], "input": ["int8", "int4"], "ties": ["qkv", "gate_up"]}
+    study = _search(case.make(), case, {"type:linear": rule})
+    for trial in study.trials[1:]:
+        for layers in (("attention.q", "attention.k", "attention.v"), ("gate", "up")):
+            for role in ("weight", "input"):
+                assert len({trial.assignment[f"{layer}:{role}"] for layer in layers}) == 1
+    assert len({tuple(trial.assignment.items()) for trial in study.trials}) == len(study.trials)

@@ -17,7 +17,8 @@ def memory_traffic() -> Cost:
     """Bytes moved in one forward pass of the graph's batch: each tensor of each operation once.
 
     An operation reads its inputs in the formats of their sites (elements alone, their scales are constants),
-    and its parameters with all that is stored for them. It writes its outputs as the model computes them,
+    and its parameters with all that is stored for them; of an embedding, the elements of the rows that it looks
+    up. It writes its outputs as the model computes them,
     since the reader is who quantizes. Each tensor is padded to whole bytes. No cache holds anything from one
     operation to the next; within one, a tensor that it is given twice is read once for each of its sites.
 
@@ -44,6 +45,8 @@ def _operation_terms(graph: Graph, operation: Operation, stored: Mapping[str, Si
         site = stored.get(parameter.name)
         if site is None:
             plain += whole_bytes(parameter.elements * parameter.bits)
+        elif operation.op == "embedding":
+            yield _input_term(operation.outputs[0], site)  # as many elements as it gives
         else:
             yield _parameter_term(parameter, site)
     sites = [graph.site[name] for name in dict.fromkeys(operation.sites.values())]

@@ -107,7 +107,7 @@ def _add_sums_of_products(add: Callable[..., None]) -> None:
 
 _ACTIVATIONS = (
     "relu relu6 leaky_relu elu selu celu gelu silu mish sigmoid tanh hardtanh hardswish hardsigmoid softplus "
-    "softsign logsigmoid log_sigmoid threshold hardshrink softshrink tanhshrink rrelu"
+    "log_sigmoid threshold hardshrink softshrink rrelu"
 )
 
 _ARITHMETIC = (
@@ -131,7 +131,7 @@ FREE = frozenset(
     # the same values in another shape or order
     """
     view reshape flatten unflatten squeeze unsqueeze permute transpose t numpy_T mT adjoint swapaxes swapdims
-    movedim contiguous clone detach detach_ alias identity lift lift_fresh lift_fresh_copy view_as reshape_as
+    movedim contiguous clone detach detach_ alias lift lift_fresh lift_fresh_copy view_as reshape_as
     slice select narrow split split_with_sizes chunk unsafe_chunk unsafe_split tensor_split unbind diagonal
     expand expand_as broadcast_to repeat repeat_interleave tile flip roll rot90 unfold im2col pixel_shuffle
     pixel_unshuffle channel_shuffle native_channel_shuffle pad constant_pad_nd reflection_pad1d reflection_pad2d
