@@ -236,3 +236,26 @@ def test_to_pandas() -> None:
     assert {"batch", "accuracy", "size", "seconds", "failure", "0:weight", "2:input"} <= set(frame.columns)
     assert list(frame["0:weight"].isna()) == [True] + [False] * (len(study) - 1)  # the float model
     assert set(frame["failure"]) == {None}
+
+
+def test_one_of_several_outputs_is_picked_and_found_again(tmp_path):
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+
+        def forward(self, x):
+            hidden = self.body(x)
+            return hidden, self.head(hidden)
+
+    x, y = torch.randn(12, 4), torch.arange(12) % 3
+    splits = {"calibration": (x, y), "search": (x, y)}
+    space = {"type:linear": {"weight": ["int8", "int4"]}}
+    with pytest.raises(bitfront.BitfrontError, match="returns 2 tensors"):
+        bitfront.search(Two(), data=splits, space=space)
+    run = tmp_path / "run"
+    found = bitfront.search(Two(), data=splits, space=space, output=1, strategy="brute-force", run=run)
+    assert len(found) == 5
+    module = bitfront.load(run, model=Two(), data=splits).front[0].module()
+    assert module(x).shape == (12, 3)

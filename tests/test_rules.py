@@ -1,6 +1,7 @@
 """From rules to a space, and what is wrong with a rule."""
 
 import pytest
+import torch
 import torch.nn.functional as functional
 from torch import nn
 
@@ -306,6 +307,17 @@ def test_ties_hold_among_the_sites_of_one_rule():
     )
 
 
+def test_groups_that_overlap_become_one():
+    def forward(self, x):
+        a, b, c = self.a(x), self.b(x), self.c(x)
+        return a * c + b * c
+
+    graph = capture(made(forward, **{name: nn.Linear(8, 8) for name in "abc"}), rows(2, 8))
+    rule = Rule("type:linear", {"weight": ["int8", "int4"]}, ties=("gate_up",))
+    (variable,) = build_space(graph, [rule]).variables
+    assert variable.sites == ("a:weight", "b:weight", "c:weight")
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
@@ -325,3 +337,18 @@ def test_ties_that_cannot_be(rule, message):
     with pytest.raises(RecipeError, match=message) as caught:
         build_space(ATTENTION, [rule])
     assert caught.value.path == ("space", 0, "ties")
+
+
+@pytest.mark.parametrize("name", ["int4c", "int4g32", "mxfp4", "binary"])
+def test_a_grouped_transposed_convolution_takes_one_scale_only(name):
+    graph = capture(nn.ConvTranspose2d(4, 4, 3, groups=2), torch.zeros(2, 4, 5, 5))
+    rule = Rule("type:conv_transpose2d", {"weight": [name]})
+    with pytest.raises(RecipeError, match="can't take"):
+        build_space(graph, [rule])
+    assert build_space(graph, [Rule(rule.match, {"weight": ["int4", "e4m3"]})]).size == 2
+
+
+def test_an_ungrouped_transposed_convolution_has_channels():
+    graph = capture(nn.ConvTranspose2d(4, 6, 3), torch.zeros(2, 4, 5, 5))
+    build_space(graph, [Rule("type:conv_transpose2d", {"weight": ["int4c", "mxfp4"]})])
+    assert graph.site["conv_transpose2d:weight"].channel == 1

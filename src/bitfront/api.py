@@ -34,6 +34,7 @@ def search(
     trials: int | None = None,
     seed: int | None = None,
     batch_size: int | None = None,
+    output: int | str | None = None,
     run: str | Path | None = None,
 ) -> StudyView:
     """Search a recipe's file, or a module on data.
@@ -49,7 +50,8 @@ def search(
         strategy: brute-force, random, qmc, tpe (if not given), nsga2 or nsga3.
         trials: how many distinct candidates may be evaluated, references not counted; 100 if not given.
         seed: of all randomness; 0 if not given.
-        batch_size: examples of one forward; 256 if not given.
+        batch_size: what costs such as flops are counted for; 256 if not given.
+        output: which output of a module is judged, by number or name, where it returns several.
         run: where the run is kept. If not given: runs/NAME for a recipe, for a module in memory only.
 
     For a recipe, `strategy`, `trials`, `seed` and `batch_size` override what it says; the model, data, space
@@ -63,7 +65,7 @@ def search(
     if not isinstance(model, nn.Module):
         own = [
             name
-            for name, given in (("data", data), ("space", space), ("metrics", metrics))
+            for name, given in (("data", data), ("space", space), ("metrics", metrics), ("output", output))
             if given is not None
         ]
         if own:
@@ -80,7 +82,8 @@ def search(
         "metrics": _tables(("accuracy", "size") if metrics is None else metrics),
         "search": settings,
     }
-    job = Job(from_document(document), Path(), model, data, 256 if batch_size is None else batch_size)
+    size = 256 if batch_size is None else batch_size
+    job = Job(from_document(document), Path(), model, data, size, output)
     return _view(job, None if run is None else Path(run))
 
 
@@ -122,7 +125,9 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
     contents = log.read(path / log.NAME)
     manifest = read_manifest(path)
     recipe, _ = read(path / "recipe.toml")
-    job = Job(recipe, Path(manifest["directory"]), model, data, int(contents.header["examples_per_batch"]))
+    header = contents.header
+    size = int(header["examples_per_batch"])
+    job = Job(recipe, Path(manifest["directory"]), model, data, size, header.get("output"))
     baseline = next((trial.values for trial in contents.trials if trial.assignment == FLOAT), None)
     if baseline is None:
         raise RunError(f"The run '{path}' holds no trial of the float model.")

@@ -179,6 +179,11 @@ def check_site(chosen: Format, site: Site) -> None:
             f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be "
             f"one per element.{_plain(chosen)}"
         )
+    if site.is_parameter and isinstance(granularity, PerChannel) and site.channel is None:
+        raise FormatError(
+            f"'{site.name}' can't take {chosen}: the output channels of a grouped transposed convolution lie on "
+            f"no one axis of its weight.{_plain(chosen)}"
+        )
     # A format without the suffix, such as `binary`, has one scale for all where there are no channels.
     if not site.is_parameter and isinstance(granularity, PerChannel) and granularity.suffix:
         raise FormatError(

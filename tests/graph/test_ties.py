@@ -42,16 +42,32 @@ def test_projections_of_other_values_are_not_tied():
     assert _layers(capture(cross, (X, X + 1)), "qkv") == [("k", "v")] * 3
 
 
+def test_a_projection_of_a_projection_is_another():
+    model = made(
+        lambda self, x: functional.scaled_dot_product_attention(self.q(self.first(x)), self.k(x), self.v(x)),
+        **_linears("first", "q", "k", "v"),
+    )
+    assert _layers(capture(model, X), "qkv") == [("k", "v")] * 3
+
+
 @pytest.mark.parametrize(
     ("forward", "tied"),
     [
         (lambda self, x: self.down(self.act(self.gate(x)) * self.up(x)), True),
         (lambda self, x: self.down(self.up(x) * self.act(self.gate(x))), True),
+        (lambda self, x: self.gate(x) * self.down(self.up(x)), False),
         (lambda self, x: self.down(self.gate(x) + self.up(x)), False),
         (lambda self, x: self.down(self.gate(x) * self.up(self.gate(x))), False),
         (lambda self, x: (lambda s: s * s.mean(-1, keepdim=True))(self.gate(x) + self.up(x)), False),
     ],
-    ids=["gate first", "up first", "a sum", "one after the other", "a product after they met"],
+    ids=[
+        "gate first",
+        "up first",
+        "another layer between",
+        "a sum",
+        "one after the other",
+        "a product after they met",
+    ],
 )
 def test_gate_and_up(forward, tied):
     graph = capture(made(forward, act=nn.SiLU(), **_linears("gate", "up", "down")), X)

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from bitfront.metric import Measurement

@@ -8,6 +8,7 @@ from bitfront.metric import Measurement
 from tests.models.zoo import CASES, Case, shared_models
 
 SPACE = {
+    "type:conv_transpose1d": {"weight": ["int8", "e4m3"], "input": ["uint8"]},
     "type:embedding": {"weight": ["int8c", "int4c"]},
     "type:softmax": {"input": ["int8", "e4m3"]},
     "type:matmul": {"input": ["uint8", "int4"], "other": ["int8", "int4"]},

@@ -155,3 +155,19 @@ def test_lifetimes():
         Step(4, abs, (), {}),
     ]
     assert [step.dead for step in with_lifetimes(steps, keep={1, 3})] == [(), (0, 2), (4,)]
+
+
+@pytest.mark.parametrize("join", [torch.cat, torch.stack])
+def test_every_operand_of_a_cat_is_quantized_and_an_empty_one_left(join):
+    model = made(
+        lambda self, x: join([x, self.token.expand(x.shape[0], -1), x.relu()], 1),
+        token=nn.Parameter(rows(1, 8)),
+    )
+    name = f"{join.__name__}:input"
+    assert torch.equal(_plan(model).run((X,), {}, {name: torch.round}), model(X).detach().round())
+
+
+def test_an_empty_operand_of_a_cat_is_no_place_for_a_quantizer():
+    plan = _plan(made(lambda self, x: torch.cat([torch.empty(0), x.relu()], 1)))
+    assert torch.equal(plan.run((X,), {}, {"cat:input": torch.round}), X.relu().round())
+    assert [step.site for step in plan.steps if step.function is None] == ["relu:input", "cat:input"]

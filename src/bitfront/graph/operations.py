@@ -89,6 +89,13 @@ def _kinds() -> dict[str, Kind]:
     return rows
 
 
+def _transposed_operands(weight: Operand) -> Operands:
+    """In several groups an output channel is a place on two axes of the weight: no axis is the channels'."""
+    one_group = fixed(input=_CHANNELS_FIRST, weight=weight, bias=_BIAS)
+    grouped = fixed(input=_CHANNELS_FIRST, weight=Operand("weight", None, ()), bias=_BIAS)
+    return lambda call: (one_group if call.arguments["groups"] == 1 else grouped)(call)
+
+
 def _add_sums_of_products(add: Callable[..., None]) -> None:
     add("linear", linear, fixed(input=_INPUT, weight=Operand("weight", 0, (1,)), bias=_BIAS))
     for dimensions in (1, 2, 3):
@@ -96,8 +103,7 @@ def _add_sums_of_products(add: Callable[..., None]) -> None:
         weight = Operand("weight", 0, (1, *kernel))
         add(f"conv{dimensions}d", convolution, fixed(input=_CHANNELS_FIRST, weight=weight, bias=_BIAS))
         weight = Operand("weight", 1, (0, *kernel))  # (in, out / groups, *kernel)
-        operands = fixed(input=_CHANNELS_FIRST, weight=weight, bias=_BIAS)
-        add(f"conv_transpose{dimensions}d", transposed_convolution, operands)
+        add(f"conv_transpose{dimensions}d", transposed_convolution, _transposed_operands(weight))
     add("matmul", matrix_product("self"), factors("self", "other"))
     add("bmm mm", matrix_product("self"), factors("self", "mat2"), "matmul")
     add("mv", matrix_product("self"), factors("self", "vec"), "matmul")

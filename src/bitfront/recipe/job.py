@@ -53,12 +53,14 @@ class Job:
         model: nn.Module | None = None,
         data: Any = None,
         batch_size: int = 256,
+        output: int | str | None = None,
     ) -> None:
         self.recipe = recipe
         self.directory = directory
         self._given_model = model
         self._given_data = data
         self._batch_size = batch_size
+        self._given_output = output
 
     @property
     def given(self) -> bool:
@@ -111,7 +113,7 @@ class Job:
 
     @property
     def _output(self) -> int | str | None:
-        return self.recipe.model.output if self.recipe.model else None
+        return self.recipe.model.output if self.recipe.model else self._given_output
 
     @cached_property
     def program(self) -> Program:
