@@ -47,7 +47,8 @@ def _watcher(site: str, observation: Observation) -> Quantizer:
             observation.observe(values)
         except DataError as error:
             raise DataError(
-                f"On the calibration data, '{site}' of the float model sees a bad value: {error}"
+                f"On the calibration data, '{site}' of the float model sees a bad value: {error}. "
+                f"Leave the input of '{site.partition(':')[0]}' out of the rules, or mend the data."
             ) from error
         return values
 
