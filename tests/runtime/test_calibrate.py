@@ -9,7 +9,9 @@ from torch import nn
 from bitfront.errors import DataError, InputError
 from bitfront.formats import Observation, calibrate, format
 from bitfront.formats.scale import Constant
+from bitfront.graph.capture import trace
 from bitfront.runtime.calibrate import observe
+from bitfront.runtime.compile import compile_plan
 from bitfront.runtime.data import Examples
 from tests.graph.modules import made, rows
 from tests.runtime.bench import Bench, labels, small_net_bench
@@ -44,6 +46,17 @@ def test_what_the_sites_see():
         assert torch.equal(seen[f"{layer}:input"].sample, x.flatten())
         assert seen[f"{layer}:input"].range.tolist() == [x.min(), x.max()]
         x = module(x).detach()
+
+
+def test_only_the_sites_asked_for_are_looked_at():
+    model = made(
+        lambda self, x: (x + torch.tensor([0.0, -torch.inf])).softmax(-1).tanh()
+    )  # a mask that is added
+    plan = compile_plan(trace(model, rows(4, 2)))
+    examples = Examples((rows(8, 2),), None)
+    assert list(observe(plan, examples, 4, {"tanh:input"})) == ["tanh:input"]
+    with pytest.raises(DataError, match="'softmax:input' of the float model sees a bad value"):
+        observe(plan, examples, 4)
 
 
 def test_formats_without_a_scale_to_find_stay_as_they_are():
