@@ -6,6 +6,10 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bitfront.formats import format
 
@@ -135,6 +139,32 @@ class Space:
             row = [_nearest(variable.formats, name) for variable in self.variables]
             found.setdefault(self.assignment(row), name)
         return {name: assignment for assignment, name in found.items()}
+
+
+class Points(Sequence[Assignment]):
+    """Some points of a space as rows of choice indexes; an Assignment is made when somebody reads it.
+
+    `rows` has the shape (points, variables).
+    """
+
+    def __init__(self, space: Space, rows: NDArray[np.int64]) -> None:
+        self.space = space
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Assignment: ...
+    @overload
+    def __getitem__(self, index: slice) -> Points: ...
+    def __getitem__(self, index: int | slice) -> Assignment | Points:
+        if isinstance(index, slice):
+            return Points(self.space, self.rows[index])
+        return self.space.assignment(self.rows[index].tolist())
+
+    def __iter__(self) -> Iterator[Assignment]:
+        return map(self.space.assignment, self.rows.tolist())
 
 
 def _nearest(formats: tuple[str, ...], wanted: str) -> int:
