@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitfront import zoo
 from bitfront.recipe import Job
 from bitfront.recipe.reading import from_document
 from bitfront.runtime.data import Examples
-from bitfront.space import Assignment
+from bitfront.space import Points
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("BITFRONT_DATA", ROOT.parent / "shared" / "data"))
@@ -42,12 +43,12 @@ class Case:
     def batches(self) -> list[Examples]:
         return list(self.job.splits.search.batches(self.batch_size))
 
-    def candidates(self) -> list[Assignment]:
+    def candidates(self) -> Points:
         space = self.job.space
-        if self.limit is None:
-            return [space.point(index) for index in range(space.size)]
         random = Random(0)
-        return [space.point(random.randrange(space.size)) for _ in range(self.limit)]
+        chosen = range(space.size) if self.limit is None else random.sample(range(space.size), self.limit)
+        rows = [space.row(space.point(index)) for index in chosen]
+        return Points(space, np.array(rows))
 
 
 def make(model: nn.Module, data: Any, space: list[Mapping[str, Any]], batch_size: int) -> Job:
@@ -82,31 +83,43 @@ def jsc_mlp() -> Case:
     return Case("jsc_mlp", make(model, data, space, 512), 5, 512)
 
 
-def _resnet20() -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+def load_shared_models() -> Any:
+    """The module that defines the trained networks beside the shared data."""
     if not SHARED.is_dir():
-        sys.exit(f"ResNet-20 and CIFAR-10 are not at '{SHARED}'; set BITFRONT_DATA.")
+        sys.exit(f"The trained networks and their data are not at '{SHARED}'; set BITFRONT_DATA.")
     spec = importlib.util.spec_from_file_location("shared_models", SHARED / "models.py")
     assert spec is not None
     assert spec.loader is not None
     models = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(models)
-    stored = np.load(SHARED / "cifar10/train1024.npz")
+    return models
+
+
+def normalised(pixels: NDArray[np.uint8]) -> Tensor:
+    """(images, 32, 32, 3) of 0 … 255 as the network wants them: (images, 3, 32, 32), standardised."""
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    pixels = (torch.from_numpy(stored["x"]).float() / 255 - mean) / deviation
-    x, y = pixels.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(stored["y"]).long()
+    standard = (torch.from_numpy(pixels).float() / 255 - mean) / deviation
+    return standard.permute(0, 3, 1, 2).contiguous()
+
+
+def resnet20() -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+    """The trained network, and training images for calibration and search."""
+    models = load_shared_models()
+    stored = np.load(SHARED / "cifar10/train1024.npz")
+    x, y = normalised(stored["x"]), torch.from_numpy(stored["y"]).long()
     return models.resnet20(), {"calibration": (x[:256], y[:256]), "search": (x[512:], y[512:])}
 
 
 def resnet20_tail() -> Case:
     """ResNet-20 on 512 images: the last 6 convolutions × 4 weight formats, 4,096 points."""
-    model, data = _resnet20()
+    model, data = resnet20()
     space = [{"match": "name:layer3.*.conv*", "weight": ["int8c", "int4c", "int3c", "int2c"]}]
     return Case("resnet20_tail", make(model, data, space, 512), 10, 512, few=1, some=2)
 
 
 def resnet20_random() -> Case:
     """ResNet-20 on 512 images: 16 random points over all layers × 4 weight formats."""
-    model, data = _resnet20()
+    model, data = resnet20()
     space = [{"match": "type:conv2d", "weight": ["int8c", "int4c", "int3c", "int2c"]}]
     return Case("resnet20_random", make(model, data, space, 512), 10, 512, limit=16, few=1, some=4)
 

@@ -32,6 +32,19 @@ class Product(nn.Module):
         return left @ right
 
 
+class Columns(nn.Linear):
+    """A linear layer that multiplies flat inputs with the examples as columns, as the product does.
+
+    PyTorch's own kernel rounds some sums in another order.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 2:
+            return super().forward(input)
+        values = torch.mm(self.weight, input.T).T
+        return values if self.bias is None else values + self.bias
+
+
 class Reference:
     """Judges a module whose searchable operations are all modules."""
 
@@ -44,6 +57,9 @@ class Reference:
         method: str,
     ) -> None:
         self.model = copy.deepcopy(model).eval()
+        for layer in self.model.modules():
+            if type(layer) is nn.Linear:
+                layer.__class__ = Columns
         self.calibration = calibration
         self.inputs, self.targets = search
         self.batch_size = batch_size

@@ -44,8 +44,9 @@ def check_alike(outputs: Tensor, reference: Tensor) -> None:
 
 def hits(outputs: Tensor, classes: Tensor) -> Tensor:
     """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN."""
-    largest, predicted = best_class(outputs)
-    return (predicted == classes).double().masked_fill(largest.isnan(), math.nan)
+    _, rank = _ranked(outputs)
+    found = (rank == outputs.shape[-1] - classes).double()
+    return found if rank.all() else found.masked_fill(rank == 0, math.nan)
 
 
 def flat_rows(values: Tensor) -> Tensor:
@@ -92,36 +93,50 @@ def mean(stack: Tensor) -> float:
     return average
 
 
-def best_class(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest output (NaN where one is) and its class, the first of equals: both of shape (…)."""
-    if outputs.shape[-1] > _FEW_CLASSES:
+def _ranked(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest output (NaN where one is), and how many classes there are from it on: 0 where one is NaN.
+
+    Of equal outputs the first counts. Outputs (…, classes) give two tensors (…).
+    """
+    classes = outputs.shape[-1]
+    if classes > _FEW_CLASSES:
         # `max` rather than `argmax`, which is 35 times slower where the classes are not last in memory.
         largest, best = outputs.max(dim=-1)
-        return largest, best
-    first, *others = outputs.unbind(dim=-1)
-    largest, best = first, torch.zeros_like(first, dtype=torch.int64)
-    for number, output in enumerate(others, start=1):
-        best = torch.where(output > largest, number, best)
-        largest = torch.maximum(largest, output)
-    return largest, best
+        return largest, (classes - best).masked_fill(largest.isnan(), 0)
+    planes = _planes(outputs)
+    largest = planes.amax(dim=0)
+    ranks = torch.arange(classes, 0, -1, dtype=torch.uint8, device=planes.device)
+    rank = ((planes == largest).view(torch.uint8) * ranks[:, None]).amax(dim=0)
+    return largest.view(outputs.shape[:-1]), rank.view(outputs.shape[:-1])
 
 
 def log_normalizers(outputs: Tensor) -> Tensor:
-    """log Σ exp over the classes of logits (…, classes), in float64: shape (…)."""
+    """log Σ exp over the classes of logits (…, classes), in float64: shape (…).
+
+    Exponentials and their sum are of single precision, or of the outputs' own if that is higher: the result
+    is good to 1e-7 and one rounding of the largest output.
+    """
     if outputs.shape[-1] > _FEW_CLASSES:
         return torch.logsumexp(outputs.double(), dim=-1)
-    columns = [column.double() for column in outputs.unbind(dim=-1)]
-    largest = columns[0]
-    for column in columns[1:]:
-        largest = torch.maximum(largest, column)
-    # A row of -inf alone has no probabilities; subtracting 0 there gives log 0 = -inf as logsumexp does.
-    shift = largest.masked_fill(largest.isinf(), 0.0)
-    total = torch.zeros_like(shift)
-    for column in columns:
-        total += (column - shift).exp_()
-    return total.log_() + shift
+    planes = _planes(outputs)
+    if planes.dtype.itemsize < 4:
+        planes = planes.float()
+    largest = planes.amax(dim=0)
+    # A row of -inf alone has no probabilities; subtracting a number there gives log 0 = -inf as logsumexp does.
+    limits = torch.finfo(planes.dtype)
+    shift = largest.clamp(limits.min, limits.max)
+    total, *others = (planes - shift).exp_()
+    for exponentials in others:  # not `sum`, which adds up in another order where there are few rows
+        total += exponentials
+    return (total.log_().double() + shift).view(outputs.shape[:-1])
+
+
+def _planes(outputs: Tensor) -> Tensor:
+    """(…, classes) -> (classes, …) one contiguous plane a class: there reductions over few classes are quick."""
+    return outputs.flatten(0, -2).T.contiguous()
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:
     """Logits (…, classes) -> natural logarithms of the softmax, in float64."""
-    return outputs.double() - log_normalizers(outputs).unsqueeze(-1)
+    doubles = outputs.double()
+    return doubles - log_normalizers(doubles).unsqueeze(-1)

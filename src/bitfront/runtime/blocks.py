@@ -71,13 +71,22 @@ def stack(blocks: Sequence[Any]) -> Any:
     if len(blocks) == 1:
         return blocks[0]
     if isinstance(blocks[0], Tensor):
+        if all(in_columns(block) for block in blocks):
+            return torch.cat([block.T for block in blocks], dim=1).T
         return torch.cat(list(blocks))
     return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+
+
+def in_columns(tensor: Tensor) -> bool:
+    """Whether an example is a column in memory rather than a row."""
+    return tensor.dim() == 2 and tensor.stride(0) == 1 and not tensor.is_contiguous()
 
 
 def same_layout(left: Any, right: Any) -> bool:
     """Whether rows lie in memory in the same way: kernels add up in another order where they don't."""
     if isinstance(left, Tensor):
+        if in_columns(left) or in_columns(right):
+            return in_columns(left) and in_columns(right)
         return left.stride() == right.stride()
     return all(same_layout(a, b) for a, b in zip(left, right, strict=True))
 
@@ -85,15 +94,19 @@ def same_layout(left: Any, right: Any) -> bool:
 def _rows(tensor: Tensor, count: int, first: int, length: int) -> Tensor:
     rows = len(tensor) // count
     part = tensor.narrow(0, first * rows, length * rows)
+    if in_columns(tensor):
+        return part.T.contiguous().T
     # Matrix kernels add up in another order where a tensor starts at an odd address; fresh tensors never do.
     return part if part.data_ptr() % _ALIGNMENT == 0 else part.clone()
 
 
 def _select(tensor: Tensor, count: int, chosen: Indexes) -> Tensor:
+    numbers = torch.from_numpy(chosen).to(tensor.device)
+    if in_columns(tensor):
+        return tensor.T.unflatten(1, (count, -1)).index_select(1, numbers).flatten(1, 2).T
     if not tensor.is_contiguous():  # index_select would lose a channels-last layout
         return torch.cat([_rows(tensor, count, int(number), 1) for number in chosen])
-    blocks = tensor.unflatten(0, (count, len(tensor) // count))
-    return blocks.index_select(0, torch.from_numpy(chosen).to(tensor.device)).flatten(0, 1)
+    return tensor.unflatten(0, (count, -1)).index_select(0, numbers).flatten(0, 1)
 
 
 def equal(left: Any, right: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -54,30 +54,15 @@ class Call:
         )
 
     def stacks_well(self) -> bool:
-        """Whether a stack gives the blocks bit for bit, and not more slowly. Tries both, on random numbers.
-
-        Random, since a sum of quantized numbers may be exact in any order, and then shows no difference that
-        other candidates would have; and more than once where results are few, since two orders often agree by
-        chance. A row may come out differently at the edge of a matrix than inside.
-        """
+        """Whether a stack gives the blocks bit for bit, and not more slowly; see `agree`."""
         if not all(same_layout(b.gather(n), b.block(int(n[0]))) for b, n in self.moving.values()):
             return False
-        compared = alone = together = 0.0
-        for turn in range(_TURNS):
+
+        def alone(turn: int) -> list[Any]:
             trial = self._with_random_numbers(turn)
-            trial._one(0)  # whatever is prepared at the first call isn't counted
-            started = time.perf_counter()
-            blocks = [trial._one(number) for number in range(self.count)]
-            middle = time.perf_counter()
-            stacked = trial.together()
-            together += time.perf_counter() - middle
-            alone += middle - started
-            if not (equal(stacked, stack(blocks)) and same_layout(stacked, blocks[0])):
-                return False
-            compared += nbytes(stacked)
-            if compared >= _ENOUGH and turn:
-                break
-        return together <= _SLOWER * alone
+            return [trial._one(number) for number in range(self.count)]
+
+        return agree(lambda turn: self._with_random_numbers(turn).together(), alone)
 
     def _with_random_numbers(self, turn: int) -> Call:
         generator = torch.Generator().manual_seed(turn)
@@ -100,6 +85,83 @@ class Call:
         return self.function(
             *arguments, **{n: fill(value, values) for n, value in self.step.keywords.items()}
         )
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Products of several weights with the same values, as one product of all their rows.
+
+    The rows of the weights take turns, so that the result is a stack in columns without being moved.
+    """
+
+    calls: Sequence[Call]
+    values: int  # the slots
+    weight: int
+
+    @staticmethod
+    def of(calls: Sequence[Call], product: Callable[..., Any]) -> Wide | None:
+        """None where the calls aren't products, or act on different values."""
+        if len(calls) < 2 or calls[0].function is not product:
+            return None
+        values, weight = (argument.index for argument in calls[0].step.arguments)
+        if any(list(call.moving) != [values] for call in calls):
+            return None
+        first = calls[0].moving[values][1]
+        if not all(np.array_equal(call.moving[values][1], first) for call in calls[1:]):
+            return None
+        return Wide(calls, values, weight)
+
+    def together(self) -> Tensor:
+        """The results of all calls as one stack, call by call."""
+        blocks, numbers = self.calls[0].moving[self.values]
+        return self._product(blocks.gather(numbers), [call.fixed[self.weight] for call in self.calls])
+
+    def _product(self, values: Tensor, weights: Sequence[Tensor]) -> Tensor:
+        outputs, inputs = weights[0].shape
+        rows = torch.stack(list(weights), dim=1).view(-1, inputs)
+        return torch.mm(rows, values.T).view(outputs, -1).T
+
+    def stacks_well(self) -> bool:
+        """Whether it gives the results of the calls bit for bit, and not more slowly; see `agree`."""
+        blocks, numbers = self.calls[0].moving[self.values]
+        given = blocks.gather(numbers)
+
+        def trial(turn: int) -> tuple[Tensor, list[Tensor]]:
+            generator = torch.Generator(given.device).manual_seed(turn)
+            return _random(given, generator, turn), [
+                _random(call.fixed[self.weight], generator, turn) for call in self.calls
+            ]
+
+        def alone(turn: int) -> list[Any]:
+            values, weights = trial(turn)
+            return [self.calls[0].function(values, weight) for weight in weights]
+
+        return agree(lambda turn: self._product(*trial(turn)), alone)
+
+
+def agree(together: Callable[[int], Any], alone: Callable[[int], list[Any]]) -> bool:
+    """Whether a stack is what its parts are below each other, bit for bit, and takes not longer.
+
+    Both are given a turn, which says what random numbers to work on. Random, since a sum of quantized numbers
+    may be exact in any order, and then shows no difference that other candidates would have; and more than
+    once where results are few, since two orders often agree by chance. A row may come out differently at the
+    edge of a matrix than inside.
+    """
+    compared = seconds_alone = seconds_together = 0.0
+    for turn in range(_TURNS):
+        alone(turn), together(turn)  # whatever is prepared at the first call isn't counted
+        started = time.perf_counter()
+        parts = alone(turn)
+        middle = time.perf_counter()
+        whole = together(turn)
+        seconds_together += time.perf_counter() - middle
+        seconds_alone += middle - started
+        if not (equal(whole, stack(parts)) and same_layout(whole, parts[0])):
+            return False
+        compared += nbytes(whole)
+        if compared >= _ENOUGH and turn:
+            break
+    return seconds_together <= _SLOWER * seconds_alone
 
 
 def _random(value: Any, generator: torch.Generator, turn: int) -> Any:

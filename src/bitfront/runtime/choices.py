@@ -8,7 +8,7 @@ import numpy as np
 
 from bitfront.runtime.blocks import Indexes
 from bitfront.runtime.plan import Plan
-from bitfront.space import Assignment
+from bitfront.space import Assignment, Points
 
 FLOAT32 = "fp32"
 
@@ -25,14 +25,21 @@ class Choices:
     def of(self, assignments: Sequence[Assignment]) -> Indexes:
         """Codes of shape (candidates, sites); 0 is float."""
         choices = np.zeros((len(assignments), len(self.column)), np.int64)
-        codes = self._codes
+        if isinstance(assignments, Points):
+            for number, variable in enumerate(assignments.space.variables):
+                codes = np.array([self._code(name) for name in variable.formats])
+                choices[:, self._columns_of(variable.sites)] = codes[assignments.rows[:, number], None]
+            return choices
         for row, assignment in zip(choices, assignments, strict=True):
-            for name in assignment.formats:
-                if name not in codes:
-                    codes[name] = len(self._names)
-                    self._names.append(name)
-            row[self._columns_of(assignment.sites)] = [codes[name] for name in assignment.formats]
+            row[self._columns_of(assignment.sites)] = [self._code(name) for name in assignment.formats]
         return choices
+
+    def _code(self, name: str) -> int:
+        code = self._codes.get(name)
+        if code is None:
+            code = self._codes[name] = len(self._names)
+            self._names.append(name)
+        return code
 
     def _columns_of(self, sites: tuple[str, ...]) -> list[int]:
         if sites not in self._columns:

@@ -16,6 +16,7 @@ from bitfront.formats import Axes
 from bitfront.graph.capture import Program
 from bitfront.graph.checks import has_batch_axis
 from bitfront.graph.nodes import output_tensors
+from bitfront.runtime.columns import in_columns
 from bitfront.runtime.plan import Plan, Slot, Step, with_lifetimes
 from bitfront.runtime.shapes import layout_of
 
@@ -33,8 +34,8 @@ def compile_plan(program: Program, output: int | str | None = None) -> Plan:
     slots = {node: Slot(index) for index, node in enumerate(nodes)}
     slot_of_name = {node.name: index for index, node in enumerate(nodes)}
     tensors = _stored_tensors(exported)
-    steps, count = _steps(program, slots)
     chosen = slots[_output(program, output)].index
+    steps, count = in_columns(*_steps(program, slots), nodes, chosen)
     stored = {slot_of_name[name]: tensor for name, (_, tensor) in tensors.items()}
     slot_of_tensor = {path: slot_of_name[name] for name, (path, _) in tensors.items()}
     return Plan(

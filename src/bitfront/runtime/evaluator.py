@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ from bitfront.runtime.blocks import Blocks
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan
-from bitfront.runtime.statistics import Table
+from bitfront.runtime.statistics import Part, Table, contributions, parts_of
 from bitfront.runtime.together import Together
 from bitfront.runtime.tuning import Tuning, Width
 from bitfront.space import FLOAT, Assignment
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
-_TILES = (2**20, 2**22, 2**24)
+_TILES = (2**21, 2**20, 2**22, 2**24)  # the most likely first
 
 
 class ModelEvaluator:
@@ -54,11 +55,11 @@ class ModelEvaluator:
         self.batch_size = batch_size
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
-        self._examples = examples
         self._together = Together(plan, candidates, _TILES[0])
         self._tuning = Tuning([Width(batch_size, tile) for tile in _TILES])
-        self._references = self._reference_outputs(examples)
-        self._group = max(1, _TABLE_BYTES // (8 * len(examples) * max(1, len(self.qualities))))
+        self._parts = self._passes(examples)
+        whole = sum(not quality.of_means for quality in self.qualities)
+        self._group = max(1, _TABLE_BYTES // max(2**12, 8 * len(examples) * whole))
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -90,42 +91,48 @@ class ModelEvaluator:
             return [Failure(reason, time.perf_counter() - started)]
         seconds = time.perf_counter() - started
         self._tuning.learn(number, len(group), seconds)
-        return [self._outcome(values, seconds / len(group)) for values in measured]
+        return self._outcomes(measured, seconds / len(group))
 
-    def _outcome(self, values: dict[str, float], seconds: float) -> Outcome:
-        for metric in self.metrics:
-            if not _usable(metric, values[metric.name]):
-                return Failure(f"{metric.name} is {values[metric.name]}", seconds)
-        return Measurement(values, seconds)
+    def _outcomes(self, measured: Mapping[str, Sequence[float]], seconds: float) -> list[Outcome]:
+        """Measurements, but failures where some metric is no usable number."""
+        names = tuple(measured)
+        outcomes: list[Outcome] = [
+            Measurement(dict(zip(names, row, strict=True)), seconds)
+            for row in zip(*measured.values(), strict=True)
+        ]
+        for metric in reversed(self.metrics):  # of several the first is named
+            values = measured[metric.name]
+            for number in np.flatnonzero(~np.isfinite(values)).tolist():
+                if not _usable(metric, values[number]):
+                    outcomes[number] = Failure(f"{metric.name} is {values[number]}", seconds)
+        return outcomes
 
-    def _measure(self, group: Sequence[Assignment], width: Width) -> list[dict[str, float]]:
+    def _measure(self, group: Sequence[Assignment], width: Width) -> dict[str, list[float]]:
         self._together.tile = width.tile
-        found = self._table(group, self._examples, self._references).values()
-        found |= {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
-        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+        table = Table(self.qualities, len(group), self._parts)
+        for part in self._parts if self.qualities else ():
+            with torch.inference_mode():
+                if len(group) == 1:  # nothing to share: less bookkeeping, the same bits
+                    alone = self._alone(group[0], part.examples)
+                    table.fill(np.zeros(1, np.int64), Blocks(alone), part)
+                else:
+                    inputs = part.examples.inputs
+                    self._together.run(group, inputs, partial(table.fill, part=part))
+        costs = {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
+        return table.values() | costs
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:
         """What each example contributes, per quality: (examples, k). For intervals and held-out splits."""
-        return self._table([candidate], examples, self._reference_outputs(examples)).of(0)
+        found: list[list[Tensor]] = [[] for _ in self.qualities]
+        with torch.inference_mode():
+            for part in self._passes(examples):
+                outputs = self._alone(candidate, part.examples)
+                for rows, quality in zip(found, self.qualities, strict=True):
+                    rows.append(contributions(quality, outputs, part)[0].cpu())
+        return [torch.cat(rows) for rows in found]
 
-    def _table(
-        self, group: Sequence[Assignment], examples: Examples, references: Sequence[Tensor | None]
-    ) -> Table:
-        table = Table(self.qualities, len(group), len(examples))
-        if self.qualities:
-            start = 0
-            for batch, reference in zip(examples.batches(self.batch_size), references, strict=True):
-
-                def fill(positions, outputs: Blocks, at=start, batch=batch, reference=reference) -> None:
-                    table.fill(at, positions, outputs, batch, reference)
-
-                with torch.inference_mode():
-                    if len(group) == 1:  # nothing to share: less bookkeeping, the same bits
-                        fill(np.zeros(1, np.int64), Blocks(self._alone(group[0], batch)))
-                    else:
-                        self._together.run(group, batch.inputs, fill)
-                start += len(batch)
-        return table
+    def _passes(self, examples: Examples) -> list[Part]:
+        return parts_of(examples, self.batch_size, self._reference_outputs(examples))
 
     def _reference_outputs(self, examples: Examples) -> list[Tensor | None]:
         """The float model's own outputs, batch by batch, where a quality needs them."""

@@ -28,8 +28,8 @@ def layout_of(exported: ExportedProgram, steps: Sequence[Step], stored: Iterable
     rows = {slot for slot, value in enumerate(values) if _has_rows(value, batch)}
     sizes = {slot: Size(_expression(value)) for slot, value in enumerate(values) if _symbolic(value)}
     for step in steps:
-        (source,) = step.arguments if step.function is None else (None,)
-        if isinstance(source, Slot) and source.index in rows:
+        source = step.arguments[0] if step.output >= len(nodes) else None
+        if isinstance(source, Slot) and source.index in rows:  # no node of its own, but the rows of a node
             rows.add(step.output)
     fixed = {*stored, *sizes}
     stackable = tuple(step.output in rows and step.reads() - fixed <= rows for step in steps)

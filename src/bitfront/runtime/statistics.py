@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bitfront.quality.base import Quality
@@ -12,82 +15,103 @@ from bitfront.quality.examples import mean
 from bitfront.runtime.blocks import Blocks, Indexes
 from bitfront.runtime.data import Examples
 
-_AT_ONCE = 2**22  # elements of outputs that are turned into statistics in one call
+_AT_ONCE = 2**19  # elements of outputs that are turned into statistics in one call: they stay in the cache
+
+
+@dataclass(frozen=True)
+class Part:
+    """One pass over some examples: its number, the first of them, and the float model's outputs if needed."""
+
+    number: int
+    start: int
+    examples: Examples
+    reference: Tensor | None
+    _targets: dict[int, Tensor] = field(default_factory=dict)
+    _references: dict[int, Tensor] = field(default_factory=dict)
+
+    def targets(self, count: int) -> Tensor:
+        """The targets, `count` times below each other."""
+        return _repeated(self.examples.targets, count, self._targets)
+
+    def references(self, count: int) -> Tensor:
+        """The float model's outputs, `count` times below each other."""
+        return _repeated(self.reference, count, self._references)
+
+
+def parts_of(examples: Examples, size: int, references: Sequence[Tensor | None]) -> list[Part]:
+    """The passes over examples, at most `size` each."""
+    batches = enumerate(zip(examples.batches(size), references, strict=True))
+    return [Part(number, number * size, batch, reference) for number, (batch, reference) in batches]
+
+
+def _repeated(tensor: Tensor | None, count: int, kept: dict[int, Tensor]) -> Tensor:
+    if tensor is None:
+        return torch.empty(0)
+    if count not in kept:
+        kept.clear()  # only the last is kept: it takes as much memory as the outputs
+        kept[count] = tensor.repeat(count, *[1] * (tensor.dim() - 1))
+    return kept[count]
 
 
 class Table:
-    """Statistics of a group: for every quality a tensor (candidates, k, examples), filled part by part."""
+    """Statistics of a group of candidates, filled part by part.
 
-    def __init__(self, qualities: Sequence[Quality], candidates: int, examples: int) -> None:
+    Of qualities that depend on means alone it keeps sums, (candidates, parts, k); of others every example's
+    contribution, (candidates, k, examples).
+    """
+
+    def __init__(self, qualities: Sequence[Quality], candidates: int, parts: Sequence[Part]) -> None:
         self._qualities = tuple(qualities)
-        self._shape = (candidates, examples)
-        self._tables: list[Tensor | None] = [None] * len(self._qualities)
+        self._candidates = candidates
+        self._parts = len(parts)
+        self._examples = sum(len(part.examples) for part in parts)
+        self._tables: list[NDArray[np.float64] | None] = [None] * len(self._qualities)
 
-    def fill(
-        self, start: int, positions: Indexes, outputs: Blocks, batch: Examples, reference: Tensor | None
-    ) -> None:
-        """Take in what some candidates gave for the batch whose first example is number `start`."""
-        blocks = max(1, _AT_ONCE // max(1, outputs.block(0).numel()))
-        members = torch.from_numpy(positions)
-        which = None if outputs.which is None else torch.from_numpy(outputs.which)
+    def fill(self, positions: Indexes, outputs: Blocks, part: Part) -> None:
+        """Take in what some candidates gave for a part."""
+        which = slice(None) if outputs.which is None else outputs.which
         for number, quality in enumerate(self._qualities):
-            rows = torch.cat(
-                [
-                    _rows(
-                        quality, outputs, range(first, min(first + blocks, outputs.count)), batch, reference
-                    )
-                    for first in range(0, outputs.count, blocks)
-                ]
-            ).transpose(1, 2)
-            table = self._table(number, rows.shape[1])
-            table[members, :, start : start + len(batch)] = rows if which is None else rows[which]
+            rows = self._rows(quality, outputs, part)
+            if self._tables[number] is None:
+                self._tables[number] = np.empty((self._candidates, *self._shape(quality, rows.shape[1])))
+            table = self._tables[number]
+            assert table is not None
+            if quality.of_means:
+                table[positions, part.number] = rows[which]
+            else:
+                table[positions, :, part.start : part.start + rows.shape[-1]] = rows[which]
 
-    def _table(self, number: int, width: int) -> Tensor:
-        table = self._tables[number]
-        if table is None:
-            candidates, examples = self._shape
-            table = self._tables[number] = torch.empty(candidates, width, examples, dtype=torch.float64)
-        return table
+    def _shape(self, quality: Quality, width: int) -> tuple[int, int]:
+        return (self._parts, width) if quality.of_means else (width, self._examples)
 
-    def of(self, candidate: int) -> list[Tensor]:
-        """The statistics of one candidate: a stack (examples, k) for every quality."""
-        return [table[candidate].T for table in self._tables if table is not None]
+    def _rows(self, quality: Quality, outputs: Blocks, part: Part) -> NDArray[np.float64]:
+        """Of each block the sums (blocks, k), or the contributions (blocks, k, examples)."""
+        size = max(1, _AT_ONCE // max(1, outputs.block(0).numel()))
+        found = []
+        for first in range(0, outputs.count, size):
+            numbers = np.arange(first, min(first + size, outputs.count))
+            contributed = contributions(quality, outputs.gather(numbers), part, len(numbers))
+            rows = contributed.transpose(1, 2).contiguous().cpu().numpy()
+            # NumPy adds up each row in the same order, for one candidate or many.
+            found.append(rows.sum(axis=-1) if quality.of_means else rows)
+        return np.concatenate(found)
 
     def values(self) -> dict[str, list[float]]:
         """What each quality is for every candidate, by the quality's name."""
         pairs = zip(self._qualities, self._tables, strict=True)
-        return {quality.metric.name: _values(quality, table) for quality, table in pairs if table is not None}
+        return {q.metric.name: self._values(q, table) for q, table in pairs if table is not None}
+
+    def _values(self, quality: Quality, table: NDArray[np.float64]) -> list[float]:
+        if not quality.of_means:
+            return [quality.value(torch.from_numpy(statistics.T)) for statistics in table]
+        means = table.sum(axis=1) / self._examples
+        if quality.value is mean:
+            return means[:, 0].tolist()
+        return [quality.value(torch.from_numpy(row)[None]) for row in means]
 
 
-def _values(quality: Quality, table: Tensor) -> list[float]:
-    if not quality.of_means:
-        return [quality.value(statistics.T) for statistics in table]
-    # NumPy adds up each row in the order in which `column_means` does, for one candidate or many.
-    means = table.numpy().mean(axis=-1)
-    if quality.value is mean:
-        return means[:, 0].tolist()
-    return [quality.value(torch.from_numpy(row)[None]) for row in means]
-
-
-def _rows(
-    quality: Quality, outputs: Blocks, numbers: range, batch: Examples, reference: Tensor | None
-) -> Tensor:
-    """Statistics (blocks, examples, k) of some blocks of outputs."""
-    count = len(numbers)
-    if outputs.stacked and count == outputs.count:
-        stacked = outputs.content
-    else:
-        stacked = torch.cat([outputs.block(number) for number in numbers])
-    nothing = torch.empty(0, device=stacked.device)
-    targets = _repeated(batch.targets, count) if quality.needs_labels else None
-    floats = _repeated(reference, count) if quality.needs_reference else None
-    found = quality.statistics(
-        stacked, nothing if targets is None else targets, nothing if floats is None else floats
-    )
-    return found.cpu().unflatten(0, (count, len(batch)))
-
-
-def _repeated(tensor: Tensor | None, count: int) -> Tensor | None:
-    if tensor is None or count == 1:
-        return tensor
-    return tensor.repeat(count, *[1] * (tensor.dim() - 1))
+def contributions(quality: Quality, outputs: Tensor, part: Part, count: int = 1) -> Tensor:
+    """Statistics (count, examples, k) of `count` candidates' outputs below each other."""
+    targets = part.targets(count) if quality.needs_labels else torch.empty(0)
+    references = part.references(count) if quality.needs_reference else torch.empty(0)
+    return quality.statistics(outputs, targets, references).unflatten(0, (count, -1))

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor
 
 from bitfront.runtime.blocks import Blocks, Indexes, nbytes, same_layout, stack
-from bitfront.runtime.call import Call
+from bitfront.runtime.call import Call, Wide
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
+from bitfront.runtime.columns import product
 from bitfront.runtime.plan import Plan
 from bitfront.space import Assignment
 
@@ -111,7 +112,7 @@ class Together:
         self._reads = [sorted(step.reads()) for step in plan.steps]
         self._sized = [tuple(slot for slot in reads if slot in plan.layout.sizes) for reads in self._reads]
         self._row_bytes: dict[int, float] = {}  # step -> bytes of its result per row
-        self._trust: dict[tuple[int, int, int], bool] = {}  # (step, size of the stack, rows) -> stack it
+        self._trust: dict[tuple[int, ...], bool] = {}  # (step, sizes of the stack, rows) -> stack it
 
     def run(self, assignments: Sequence[Assignment], inputs: Sequence[Tensor], emit: Emit) -> None:
         """Hand the outputs of all candidates to `emit`, some at a time: their positions, and their blocks."""
@@ -161,6 +162,9 @@ class Together:
     ) -> Blocks:
         """The distinct results of a step, as one stack if any of them were computed as one."""
         calls = [self._call(number, needed, group, values, rows) for needed in work.by_variant()]
+        wide = Wide.of(calls, product)
+        if wide is not None and self._trusts((number, len(calls), len(calls[0]), rows), wide):
+            return Blocks(wide.together(), len(work.first), work.which)
         parts = [part for call in calls for part in self._parts(number, call, rows)]
         results = [part.together() for part in parts]
         content: Any = tuple(results)
@@ -182,16 +186,15 @@ class Together:
         start = 0
         while start < len(call):
             size = 1 << ((len(call) - start).bit_length() - 1)
-            while size > 1 and not self._trusts(number, call.part(slice(start, start + size)), rows):
+            while size > 1 and not self._trusts((number, size, rows), call.part(slice(start, start + size))):
                 size //= 2
             parts.append(call.part(slice(start, start + size)))
             start += size
         return parts
 
-    def _trusts(self, number: int, call: Call, rows: int) -> bool:
-        key = (number, len(call), rows)
+    def _trusts(self, key: tuple[int, ...], stacked: Call | Wide) -> bool:
         if key not in self._trust:
-            self._trust[key] = call.stacks_well()
+            self._trust[key] = stacked.stacks_well()
         return self._trust[key]
 
     def _call(
