@@ -45,6 +45,21 @@ class Columns(nn.Linear):
         return values if self.bias is None else values + self.bias
 
 
+class ColumnNorm(nn.BatchNorm1d):
+    """A batch norm of flat inputs as one factor and one summand for each feature."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 2:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = (self.running_var + self.eps).rsqrt() * self.weight
+        return input * scale + (self.bias - self.running_mean * scale)
+
+
+_COLUMNS = {nn.Linear: Columns, nn.BatchNorm1d: ColumnNorm}
+
+
 class Reference:
     """Judges a module whose searchable operations are all modules."""
 
@@ -58,8 +73,8 @@ class Reference:
     ) -> None:
         self.model = copy.deepcopy(model).eval()
         for layer in self.model.modules():
-            if type(layer) is nn.Linear:
-                layer.__class__ = Columns
+            if type(layer) in _COLUMNS:
+                layer.__class__ = _COLUMNS[type(layer)]
         self.calibration = calibration
         self.inputs, self.targets = search
         self.batch_size = batch_size

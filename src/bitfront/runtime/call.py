@@ -149,7 +149,8 @@ def agree(together: Callable[[int], Any], alone: Callable[[int], list[Any]]) -> 
     """
     compared = seconds_alone = seconds_together = 0.0
     for turn in range(_TURNS):
-        alone(turn), together(turn)  # whatever is prepared at the first call isn't counted
+        alone(turn)  # whatever is prepared at the first call isn't counted
+        together(turn)
         started = time.perf_counter()
         parts = alone(turn)
         middle = time.perf_counter()

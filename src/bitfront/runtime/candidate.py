@@ -10,18 +10,24 @@ from torch import Tensor
 
 from bitfront.formats import Format, format
 from bitfront.formats.calibration import Observation, calibrate
+from bitfront.runtime.kept import Kept
 from bitfront.runtime.plan import Plan, Quantizer
 from bitfront.space import Assignment
 
 
 class Candidates:
-    """Each (site, format) is quantized once and kept; nothing depends on the order of the calls."""
+    """Each (site, format) is quantized once and kept within `memory` bytes.
 
-    def __init__(self, plan: Plan, observations: Mapping[str, Observation], calibration: str) -> None:
+    What doesn't fit is made again when it is needed, so nothing depends on the order of the calls.
+    """
+
+    def __init__(
+        self, plan: Plan, observations: Mapping[str, Observation], calibration: str, memory: int = 2**29
+    ) -> None:
         self._plan = plan
         self._observations = observations
         self._calibration = calibration
-        self._weights: dict[tuple[str, str], Tensor] = {}
+        self._weights = Kept[Tensor](memory)
         self._quantizers: dict[tuple[str, str], Quantizer] = {}
 
     def weights(self, assignment: Assignment) -> dict[int, Tensor]:
@@ -45,11 +51,13 @@ class Candidates:
     def weight(self, site: str, name: str) -> Tensor:
         """The stored tensor of a site in a format."""
         key = (site, name)
-        if key not in self._weights:
+        weight = self._weights.get(key)
+        if weight is None:
             tensor = self._plan.stored[self._plan.weight_slots[site]]
             with torch.inference_mode():
-                self._weights[key] = format(name).quantize(tensor, self._plan.axes[site])
-        return self._weights[key]
+                weight = format(name).quantize(tensor, self._plan.axes[site])
+            self._weights.put(key, weight, weight.nbytes)
+        return weight
 
     def quantizer(self, site: str, name: str) -> Quantizer:
         """What quantizes an input site to a format."""

@@ -5,14 +5,16 @@ would make a product of its own for every choice. So `linear` becomes `product` 
 their shape (examples, features); only in memory a feature's values stand next to each other, which suits
 what follows: activations, quantizers, and statistics over few classes.
 
-It is done only where everything that reads the result, up to the next product, works element by element.
-From 16 outputs on the bits are those of `torch.nn.functional.linear` on the machines we know; with fewer the
-sums may be rounded in another order (to 1e-6 of their terms).
+It is done only where everything that reads the result, up to the next product, works element by element;
+batch norms do, with a function of our own. Sums may be rounded in another order than by
+`torch.nn.functional.linear` and `batch_norm` (to 1e-6 of their terms), the same for every candidate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +24,7 @@ from bitfront.runtime.plan import Slot, Step
 
 _aten = torch.ops.aten
 _LINEAR = _aten.linear.default
+_NORM = _aten.batch_norm.default
 _BLIND = frozenset(  # element by element, whatever the order in memory
     {
         *(_aten.relu.default, _aten.relu6.default, _aten.leaky_relu.default, _aten.elu.default),
@@ -43,6 +46,19 @@ def shifted(values: Tensor, bias: Tensor) -> Tensor:
     return values + bias
 
 
+def normalized(
+    values: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, *rest: Any
+) -> Tensor:
+    """Batch norm of (examples, features) with stored statistics; memory stays as it is.
+
+    `rest` is what `torch.nn.functional.batch_norm` takes behind: training, momentum, epsilon …
+    """
+    scale = (variance + rest[2]).rsqrt()
+    scale = scale if weight is None else scale * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return (values * scale).add_(shift)
+
+
 def in_columns(
     steps: Sequence[Step], count: int, nodes: Sequence[Node], output: int
 ) -> tuple[list[Step], int]:
@@ -55,10 +71,12 @@ def in_columns(
         output: the slot that is judged, which may have any layout.
     """
     flat = {number for number, node in enumerate(nodes) if _dimensions(node) == 2}
-    blind = _blind_slots(steps, output)
+    blind = _blind_slots(steps, flat, output)
     found: list[Step] = []
     for step in steps:
-        if step.function is _LINEAR and step.output in flat and step.output in blind:
+        if step.output in flat and _is_stored_norm(step):
+            found.append(replace(step, function=normalized))
+        elif step.function is _LINEAR and step.output in flat and step.output in blind:
             values, weight, *bias = step.arguments
             made = Slot(count) if bias and bias[0] is not None else Slot(step.output)
             found.append(Step(made.index, product, (values, weight), {}))
@@ -70,16 +88,25 @@ def in_columns(
     return found, count
 
 
+def _is_stored_norm(step: Step) -> bool:
+    return step.function is _NORM and not step.keywords and step.arguments[5] is False
+
+
 def _dimensions(node: Node) -> int:
     value = node.meta.get("val")
     return value.dim() if isinstance(value, Tensor) else -1
 
 
-def _blind_slots(steps: Sequence[Step], output: int) -> set[int]:
+def _blind_slots(steps: Sequence[Step], flat: set[int], output: int) -> set[int]:
     """Slots whose readers, and the readers of what those make, don't care how values lie in memory."""
     seeing: set[int] = set()
     for step in reversed(steps):
-        cares = step.function is not None and step.function is not _LINEAR and step.function not in _BLIND
+        cares = not (
+            step.function is None
+            or step.function is _LINEAR
+            or step.function in _BLIND
+            or (step.output in flat and _is_stored_norm(step))
+        )
         passes_on = step.function is not _LINEAR and step.output in seeing and step.output != output
         if cares or passes_on:
             seeing |= step.reads()

@@ -39,6 +39,7 @@ class ModelEvaluator:
         batch_size: examples of one pass.
         qualities: what is measured.
         costs: what is known exactly, by metric.
+        memory: bytes for states that later candidates start from.
     """
 
     def __init__(
@@ -49,13 +50,15 @@ class ModelEvaluator:
         batch_size: int,
         qualities: Sequence[Quality],
         costs: Mapping[Metric, Callable[[Assignment], float]],
+        memory: int = 2**29,
     ) -> None:
         self.plan = plan
         self.candidates = candidates
         self.batch_size = batch_size
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
-        self._together = Together(plan, candidates, _TILES[0])
+        self.worth_keeping = 1e-3  # seconds of a candidate from which on its states are kept for others
+        self._together = Together(plan, candidates, _TILES[0], memory)
         self._tuning = Tuning([Width(batch_size, tile) for tile in _TILES])
         self._parts = self._passes(examples)
         whole = sum(not quality.of_means for quality in self.qualities)
@@ -91,6 +94,7 @@ class ModelEvaluator:
             return [Failure(reason, time.perf_counter() - started)]
         seconds = time.perf_counter() - started
         self._tuning.learn(number, len(group), seconds)
+        self._together.keeping = seconds >= self.worth_keeping * len(group)
         return self._outcomes(measured, seconds / len(group))
 
     def _outcomes(self, measured: Mapping[str, Sequence[float]], seconds: float) -> list[Outcome]:
@@ -112,12 +116,12 @@ class ModelEvaluator:
         table = Table(self.qualities, len(group), self._parts)
         for part in self._parts if self.qualities else ():
             with torch.inference_mode():
-                if len(group) == 1:  # nothing to share: less bookkeeping, the same bits
+                if len(group) == 1 and not self._together.keeping:  # less bookkeeping, the same bits
                     alone = self._alone(group[0], part.examples)
                     table.fill(np.zeros(1, np.int64), Blocks(alone), part)
                 else:
                     inputs = part.examples.inputs
-                    self._together.run(group, inputs, partial(table.fill, part=part))
+                    self._together.run(group, inputs, partial(table.fill, part=part), part.number)
         costs = {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
         return table.values() | costs
 

@@ -26,9 +26,12 @@ from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
 from bitfront.runtime.columns import product
 from bitfront.runtime.plan import Plan
+from bitfront.runtime.prefixes import Prefixes, Start
 from bitfront.space import Assignment
 
 Emit = Callable[[Indexes, Blocks], None]
+
+_PARENTS = 64  # a larger group is an enumeration: its candidates share among themselves
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class _Group:
 
     def part(self, members: Indexes) -> _Group:
         return _Group(self.positions[members], self.choices[members])
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Examples of the pass, what takes the outputs, and the number of the part whose states are kept."""
+
+    rows: int
+    emit: Emit
+    part: int | None
+
+
+def _everything(group: _Group) -> Start:
+    return Start(None, np.arange(len(group)), {})
 
 
 @dataclass(frozen=True)
@@ -100,32 +116,49 @@ def _same(values: Tensor) -> Tensor:
 
 
 class Together:
-    """Runs groups of candidates. `tile` is the most bytes that a stack of one step should take."""
+    """Runs groups of candidates.
 
-    def __init__(self, plan: Plan, candidates: Candidates, tile: int) -> None:
+    `tile` is the most bytes that a stack of one step should take. While `keeping`, states of small groups are
+    kept for later ones, within `memory` bytes.
+    """
+
+    def __init__(self, plan: Plan, candidates: Candidates, tile: int, memory: int = 0) -> None:
         self.tile = tile
+        self.keeping = False
         self._plan = plan
         self._layout = plan.layout
         self._candidates = candidates
         self._choices = Choices(plan)
+        self._prefixes = Prefixes(plan, self._choices.column, memory)
         self._weight_sites = {slot: site for site, slot in plan.weight_slots.items()}
         self._reads = [sorted(step.reads()) for step in plan.steps]
         self._sized = [tuple(slot for slot in reads if slot in plan.layout.sizes) for reads in self._reads]
         self._row_bytes: dict[int, float] = {}  # step -> bytes of its result per row
         self._trust: dict[tuple[int, ...], bool] = {}  # (step, sizes of the stack, rows) -> stack it
 
-    def run(self, assignments: Sequence[Assignment], inputs: Sequence[Tensor], emit: Emit) -> None:
-        """Hand the outputs of all candidates to `emit`, some at a time: their positions, and their blocks."""
+    def run(
+        self, assignments: Sequence[Assignment], inputs: Sequence[Tensor], emit: Emit, part: int = 0
+    ) -> None:
+        """Hand the outputs of all candidates to `emit`, some at a time: their positions, and their blocks.
+
+        `part` numbers the inputs: states are kept for each.
+        """
         if not self._row_bytes and len(assignments) > 1:  # learn how large values are before there are many
-            self.run(assignments[:1], inputs, lambda positions, outputs: None)
+            self.run(assignments[:1], inputs, lambda positions, outputs: None, part)
         choices = self._choices.of(assignments)
         order = np.lexsort(choices.T[::-1]) if choices.shape[1] else np.arange(len(assignments))
-        values = {slot: Blocks(tensor) for slot, tensor in self._plan.stored.items()}
-        values.update((slot, Blocks(tensor)) for slot, tensor in zip(self._plan.inputs, inputs, strict=True))
+        group = _Group(order, choices[order])
+        given = {slot: Blocks(tensor) for slot, tensor in self._plan.stored.items()}
+        given.update((slot, Blocks(tensor)) for slot, tensor in zip(self._plan.inputs, inputs, strict=True))
+        keep = part if self.keeping and len(group) <= _PARENTS else None
         with torch.inference_mode():
-            self._walk(0, _Group(order, choices[order]), values, len(inputs[0]), emit)
+            for start in self._prefixes.starts(part, group.choices) if self.keeping else [_everything(group)]:
+                first = 0 if start.cut is None else start.cut.step + 1
+                walk = _Walk(len(inputs[0]), emit, keep)
+                self._walk(first, group.part(start.members), given | start.values, walk)
 
-    def _walk(self, start: int, group: _Group, values: dict[int, Blocks], rows: int, emit: Emit) -> None:
+    def _walk(self, start: int, group: _Group, values: dict[int, Blocks], walk: _Walk) -> None:
+        rows = walk.rows
         for number in range(start, len(self._plan.steps)):
             step = self._plan.steps[number]
             if step.function is None and not group.choices[:, self._choices.column[step.site]].any():
@@ -138,12 +171,14 @@ class Together:
                 ):
                     for members in work.halves():
                         mine = {slot: blocks.of(members) for slot, blocks in values.items()}
-                        self._walk(number, group.part(members), mine, rows, emit)
+                        self._walk(number, group.part(members), mine, walk)
                     return
                 values[step.output] = self._compute(number, work, group, values, rows)
             for slot in step.dead:
                 values.pop(slot, None)
-        emit(group.positions, values[self._plan.output])
+            if walk.part is not None:
+                self._prefixes.keep(walk.part, number, group.choices, values)
+        walk.emit(group.positions, values[self._plan.output])
 
     def _work(self, number: int, group: _Group, values: dict[int, Blocks]) -> _Work:
         """What of a step is distinct in a group."""
