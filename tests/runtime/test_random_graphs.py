@@ -67,12 +67,13 @@ def test_a_random_batch_on_a_random_graph_agrees_with_the_reference(drawn, data)
     space = build_space(bench.program.graph, rules)
     points = [FLOAT] + [space.point(data.draw(st.integers(0, space.size - 1))) for _ in range(2)]
     row = list(space.row(points[1]))
-    for place in data.draw(st.lists(st.integers(0, len(row) - 1), max_size=3)):  # neighbours of a point
+    for place in data.draw(st.lists(st.integers(0, len(row) - 1), min_size=2, max_size=4)):  # neighbours
         row[place] = (row[place] + 1) % len(space.variables[place].formats)
         points.append(space.assignment(row))
     evaluator = bench.evaluator()
     evaluator.worth_keeping = data.draw(st.sampled_from([0.0, 1.0]))
-    for batch in (points, data.draw(st.permutations(points))):
+    evaluator.evaluate([FLOAT])
+    for batch in (points[:3], points, data.draw(st.permutations(points))):
         for point, outcome in zip(batch, evaluator.evaluate(batch), strict=True):
             expected, measured = bench.reference.evaluate(point), values(outcome)
             assert measured["fingerprint"] == expected["fingerprint"], point
