@@ -13,6 +13,7 @@ from bitfront.formats.calibration import Observation, calibrate
 from bitfront.runtime.kept import Kept
 from bitfront.runtime.plan import Plan, Quantizer
 from bitfront.space import Assignment
+from bitfront.spent import Spent
 
 
 class Candidates:
@@ -28,6 +29,7 @@ class Candidates:
         self._observations = observations
         self._calibration = calibration
         self._weights = Kept[Tensor](memory)
+        self.spent = Spent()
         self._quantizers: dict[tuple[str, str], Quantizer] = {}
 
     def weights(self, assignment: Assignment) -> dict[int, Tensor]:
@@ -54,7 +56,7 @@ class Candidates:
         weight = self._weights.get(key)
         if weight is None:
             tensor = self._plan.stored[self._plan.weight_slots[site]]
-            with torch.inference_mode():
+            with torch.inference_mode(), self.spent.on("quantize"):
                 weight = format(name).quantize(tensor, self._plan.axes[site])
             self._weights.put(key, weight, weight.nbytes)
         return weight

@@ -15,7 +15,7 @@ from bitfront.errors import DataError
 from bitfront.graph.model import Graph
 from bitfront.metric import Failure, Measurement, Metric, Outcome
 from bitfront.quality.base import Quality
-from bitfront.runtime.blocks import Blocks
+from bitfront.runtime.blocks import Blocks, Indexes
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan
@@ -23,6 +23,7 @@ from bitfront.runtime.statistics import Part, Table, contributions, parts_of
 from bitfront.runtime.together import Together
 from bitfront.runtime.tuning import Tuning, Width
 from bitfront.space import FLOAT, Assignment
+from bitfront.spent import Spent
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
@@ -40,6 +41,7 @@ class ModelEvaluator:
         qualities: what is measured.
         costs: what is known exactly, by metric.
         memory: bytes for states that later candidates start from.
+        spent: counts the seconds of quantizing, of the model, of statistics and of costs.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class ModelEvaluator:
         qualities: Sequence[Quality],
         costs: Mapping[Metric, Callable[[Assignment], float]],
         memory: int = 2**29,
+        spent: Spent | None = None,
     ) -> None:
         self.plan = plan
+        self.spent = candidates.spent = spent or Spent()
         self.candidates = candidates
         self.batch_size = batch_size
         self.qualities = tuple(qualities)
@@ -115,15 +119,21 @@ class ModelEvaluator:
         self._together.tile = width.tile
         table = Table(self.qualities, len(group), self._parts)
         for part in self._parts if self.qualities else ():
-            with torch.inference_mode():
+            with torch.inference_mode(), self.spent.on("model"):
                 if len(group) == 1 and not self._together.keeping:  # less bookkeeping, the same bits
-                    alone = self._alone(group[0], part.examples)
-                    table.fill(np.zeros(1, np.int64), Blocks(alone), part)
+                    outputs = Blocks(self._alone(group[0], part.examples))
+                    self._fill(np.zeros(1, np.int64), outputs, table, part)
                 else:
-                    inputs = part.examples.inputs
-                    self._together.run(group, inputs, partial(table.fill, part=part), part.number)
-        costs = {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
-        return table.values() | costs
+                    emit = partial(self._fill, table=table, part=part)
+                    self._together.run(group, part.examples.inputs, emit, part.number)
+        with self.spent.on("statistics"):
+            values = table.values()
+        with self.spent.on("costs"):
+            return values | {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
+
+    def _fill(self, positions: Indexes, outputs: Blocks, table: Table, part: Part) -> None:
+        with self.spent.on("statistics"):
+            table.fill(positions, outputs, part)
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:
         """What each example contributes, per quality: (examples, k). For intervals and held-out splits."""
