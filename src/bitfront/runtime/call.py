@@ -16,7 +16,7 @@ from bitfront.runtime.layout import Size
 from bitfront.runtime.plan import Step, fill
 
 _TURNS = 24  # at most, of comparing a stack with its blocks
-_ENOUGH = 2**17  # bytes of results compared
+_ENOUGH = 2**18  # bytes of results compared
 _SLOWER = (
     1.25  # how much longer per block a stack may take: timing is noisy, and stacks save bookkeeping later
 )
@@ -58,11 +58,11 @@ class Call:
         if not all(same_layout(b.gather(n), b.block(int(n[0]))) for b, n in self.moving.values()):
             return False
 
-        def alone(turn: int) -> list[Any]:
-            trial = self._with_random_numbers(turn)
-            return [trial._one(number) for number in range(self.count)]
+        def trial(turn: int) -> tuple[Callable[[], Any], Callable[[], list[Any]]]:
+            call = self._with_random_numbers(turn)
+            return call.together, lambda: [call._one(number) for number in range(self.count)]
 
-        return agree(lambda turn: self._with_random_numbers(turn).together(), alone)
+        return agree(trial)
 
     def _with_random_numbers(self, turn: int) -> Call:
         generator = torch.Generator().manual_seed(turn)
@@ -126,41 +126,43 @@ class Wide:
         blocks, numbers = self.calls[0].moving[self.values]
         given = blocks.gather(numbers)
 
-        def trial(turn: int) -> tuple[Tensor, list[Tensor]]:
+        def trial(turn: int) -> tuple[Callable[[], Any], Callable[[], list[Any]]]:
             generator = torch.Generator(given.device).manual_seed(turn)
-            return _random(given, generator, turn), [
-                _random(call.fixed[self.weight], generator, turn) for call in self.calls
-            ]
+            values = _random(given, generator, turn)
+            weights = [_random(call.fixed[self.weight], generator, turn) for call in self.calls]
+            product = self.calls[0].function
+            return (
+                lambda: self._product(values, weights),
+                lambda: [product(values, weight) for weight in weights],
+            )
 
-        def alone(turn: int) -> list[Any]:
-            values, weights = trial(turn)
-            return [self.calls[0].function(values, weight) for weight in weights]
-
-        return agree(lambda turn: self._product(*trial(turn)), alone)
+        return agree(trial)
 
 
-def agree(together: Callable[[int], Any], alone: Callable[[int], list[Any]]) -> bool:
+def agree(trial: Callable[[int], tuple[Callable[[], Any], Callable[[], list[Any]]]]) -> bool:
     """Whether a stack is what its parts are below each other, bit for bit, and takes not longer.
 
-    Both are given a turn, which says what random numbers to work on. Random, since a sum of quantized numbers
-    may be exact in any order, and then shows no difference that other candidates would have; and more than
-    once where results are few, since two orders often agree by chance. A row may come out differently at the
-    edge of a matrix than inside.
+    A trial gives, for the number of a turn, what computes the stack and what computes the parts, on random
+    numbers: a sum of quantized ones may be exact in any order, and then shows no difference that other
+    candidates would have. Where results are few there are more turns, since two orders often agree by chance.
+    A row may come out differently at the edge of a matrix than inside.
     """
     compared = seconds_alone = seconds_together = 0.0
     for turn in range(_TURNS):
-        alone(turn)  # whatever is prepared at the first call isn't counted
-        together(turn)
+        together, alone = trial(turn)
+        if turn == 0:  # whatever is prepared at the first call isn't counted
+            alone()
+            together()
         started = time.perf_counter()
-        parts = alone(turn)
+        parts = alone()
         middle = time.perf_counter()
-        whole = together(turn)
+        whole = together()
         seconds_together += time.perf_counter() - middle
         seconds_alone += middle - started
         if not (equal(whole, stack(parts)) and same_layout(whole, parts[0])):
             return False
         compared += nbytes(whole)
-        if compared >= _ENOUGH and turn:
+        if compared >= _ENOUGH:
             break
     return seconds_together <= _SLOWER * seconds_alone
 

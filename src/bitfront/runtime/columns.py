@@ -59,6 +59,16 @@ def normalized(
     return (values * scale).add_(shift)
 
 
+# Each element of the result is rounded once, or twice in an order that is written down: many examples below
+# each other give the same bits.
+EXACT = frozenset[Any](
+    {
+        *(shifted, normalized, _aten.relu.default, _aten.clamp.default, _aten.neg.default),
+        *(_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor),
+    }
+)
+
+
 def in_columns(
     steps: Sequence[Step], count: int, nodes: Sequence[Node], output: int
 ) -> tuple[list[Step], int]:

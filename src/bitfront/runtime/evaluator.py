@@ -21,13 +21,12 @@ from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.statistics import Part, Table, contributions, parts_of
 from bitfront.runtime.together import Together
-from bitfront.runtime.tuning import Tuning, Width
 from bitfront.space import FLOAT, Assignment
 from bitfront.spent import Spent
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
-_TILES = (2**21, 2**20, 2**22, 2**24)  # the most likely first
+_TILE = 2**21  # bytes of a stack: about what a core has of cache for itself, and best on all our models
 
 
 class ModelEvaluator:
@@ -62,8 +61,7 @@ class ModelEvaluator:
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
         self.worth_keeping = 1e-3  # seconds of a candidate from which on its states are kept for others
-        self._together = Together(plan, candidates, _TILES[0], memory)
-        self._tuning = Tuning([Width(batch_size, tile) for tile in _TILES])
+        self._together = Together(plan, candidates, _TILE, memory)
         self._parts = self._passes(examples)
         whole = sum(not quality.of_means for quality in self.qualities)
         self._group = max(1, _TABLE_BYTES // max(2**12, 8 * len(examples) * whole))
@@ -85,9 +83,8 @@ class ModelEvaluator:
 
     def _evaluate(self, group: Sequence[Assignment]) -> list[Outcome]:
         started = time.perf_counter()
-        number = self._tuning.choose(len(group))
         try:
-            measured = self._measure(group, self._tuning.width(number))
+            measured = self._measure(group)
         except DataError:
             raise
         except Exception as error:  # whatever a model or a format raises: a failure is an outcome
@@ -97,7 +94,6 @@ class ModelEvaluator:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
             return [Failure(reason, time.perf_counter() - started)]
         seconds = time.perf_counter() - started
-        self._tuning.learn(number, len(group), seconds)
         self._together.keeping = seconds >= self.worth_keeping * len(group)
         return self._outcomes(measured, seconds / len(group))
 
@@ -115,8 +111,7 @@ class ModelEvaluator:
                     outcomes[number] = Failure(f"{metric.name} is {values[number]}", seconds)
         return outcomes
 
-    def _measure(self, group: Sequence[Assignment], width: Width) -> dict[str, list[float]]:
-        self._together.tile = width.tile
+    def _measure(self, group: Sequence[Assignment]) -> dict[str, list[float]]:
         table = Table(self.qualities, len(group), self._parts)
         for part in self._parts if self.qualities else ():
             with torch.inference_mode(), self.spent.on("model"):

@@ -24,7 +24,7 @@ from bitfront.runtime.blocks import Blocks, Indexes, nbytes, same_layout, stack
 from bitfront.runtime.call import Call, Wide
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
-from bitfront.runtime.columns import product
+from bitfront.runtime.columns import EXACT, product
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.prefixes import Prefixes, Start
 from bitfront.space import Assignment
@@ -198,7 +198,8 @@ class Together:
         """The distinct results of a step, as one stack if any of them were computed as one."""
         calls = [self._call(number, needed, group, values, rows) for needed in work.by_variant()]
         wide = Wide.of(calls, product)
-        if wide is not None and self._trusts((number, len(calls), len(calls[0]), rows), wide):
+        sizes = (len(calls).bit_length(), len(calls[0]).bit_length())
+        if wide is not None and self._trusts((number, *sizes, rows), wide):
             return Blocks(wide.together(), len(work.first), work.which)
         parts = [part for call in calls for part in self._parts(number, call, rows)]
         results = [part.together() for part in parts]
@@ -220,7 +221,8 @@ class Together:
         parts: list[Call] = []
         start = 0
         while start < len(call):
-            size = 1 << ((len(call) - start).bit_length() - 1)
+            left = len(call) - start
+            size = left if call.function in EXACT else 1 << (left.bit_length() - 1)
             while size > 1 and not self._trusts((number, size, rows), call.part(slice(start, start + size))):
                 size //= 2
             parts.append(call.part(slice(start, start + size)))
@@ -228,6 +230,8 @@ class Together:
         return parts
 
     def _trusts(self, key: tuple[int, ...], stacked: Call | Wide) -> bool:
+        if isinstance(stacked, Call) and stacked.function in EXACT:
+            return True
         if key not in self._trust:
             self._trust[key] = stacked.stacks_well()
         return self._trust[key]
