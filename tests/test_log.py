@@ -3,18 +3,20 @@
 import errno
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bitfront import log
 from bitfront.errors import BitfrontError, InputError, RunError
-from bitfront.metric import Failure, Measurement
-from bitfront.space import Assignment
-from bitfront.trial import Trial, seal
+from bitfront.metric import Failure, Measurement, Outcome
+from bitfront.space import Assignment, Points, Space, Variable
+from bitfront.trial import Trial, seal, to_record
 
 HEADER = {"seed": 3, "metrics": {"size": {"goal": "min"}}}
 TRIALS = [
@@ -192,3 +194,57 @@ class Hesitant:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+TEXT = st.text(max_size=6)
+SECONDS = st.floats(0, 1e9) | st.sampled_from([0.0, 1e-7, float("inf")])
+OUTCOMES = st.one_of(
+    st.builds(Measurement, st.dictionaries(TEXT, st.floats(allow_nan=False), max_size=3), SECONDS),
+    st.builds(Failure, TEXT, SECONDS),
+)
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    sites = draw(st.lists(TEXT, unique=True, min_size=1, max_size=6))
+    cuts = sorted({0, len(sites), *draw(st.lists(st.integers(0, len(sites)), max_size=3))})
+    choices = st.lists(TEXT, unique=True, min_size=1, max_size=3).map(tuple)
+    return Space(tuple(Variable(tuple(sites[a:b]), draw(choices)) for a, b in pairwise(cuts)))
+
+
+@given(spaces(), spaces(), st.lists(OUTCOMES, max_size=5), st.data())
+def test_lines_in_pieces_are_the_lines_of_records(
+    one: Space, other: Space, outcomes: list[Outcome], data: st.DataObject
+) -> None:
+    """Byte for byte, also where spaces take turns and values are of numpy's types."""
+    fragments = log.Fragments()
+    for space in (one, other, one):
+        indexes = [data.draw(st.integers(0, space.size - 1)) for _ in outcomes]
+        lazy = Trial.of(3, 1, Points(space, space.rows_at(indexes)), outcomes)
+        for trial in (*lazy, *(Trial(t.number, t.batch, t.assignment, t.outcome) for t in lazy)):
+            assert fragments.line(trial) == f"{seal(to_record(trial))}\n"
+
+
+@pytest.mark.parametrize("value", [3, np.float64(0.1), np.float32(0.1), float("inf"), -0.0, 1e300, True])
+def test_numbers_of_all_kinds_are_written_as_records_write_them(value: Any) -> None:
+    space = Space((Variable(("a:weight",), ("int8", "int4")),))
+    for seconds in (value, 0.25):
+        trial = Trial.of(0, 1, Points(space, space.rows_at([1])), [Measurement({"x": value}, seconds)])[0]
+        try:
+            wanted = f"{seal(to_record(trial))}\n"
+        except TypeError:  # no number that JSON has
+            with pytest.raises(TypeError):
+                log.Fragments().line(trial)
+            continue
+        assert log.Fragments().line(trial) == wanted
+
+
+def test_trials_that_are_read_share_their_sites(tmp_path: Path) -> None:
+    space = Space(tuple(Variable((f"layer{place}:weight",), ("int8", "int4")) for place in range(4)))
+    points = Points(space, space.rows_at(range(16)))
+    trials = Trial.of(0, 1, points, [Measurement({"size": 1.0})] * 16)
+    log.create(tmp_path / "log", {}, trials)
+    found = log.read(tmp_path / "log").trials
+    assert found == trials
+    assert len({id(trial.assignment.sites) for trial in found}) == 1
+    assert len({id(name) for trial in found for name in trial.assignment.formats}) == 2

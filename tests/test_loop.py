@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bitfront import plugins
 from bitfront.errors import ReplayError
 from bitfront.loop import PATIENCE, Budget, Progress, Run, Watch
-from bitfront.metric import Failure, Measurement, Metric, Outcome
+from bitfront.metric import Failure, Limit, Measurement, Metric, Outcome
 from bitfront.space import FLOAT, Assignment
 from bitfront.strategies.base import Problem, Strategy
 from bitfront.study import Study
@@ -339,3 +339,89 @@ def test_the_watch_sees_every_trial_once(tmp_path: Path) -> None:
             watch: Watch = lambda progress, trials, seen=seen: seen.extend(trials)  # noqa: E731
             Run(study, Lottery(), Budget(12), watch).search(maker("random", 12)(), SPACE)
             assert seen == list(study.trials)
+
+
+LIMITED = problem_of(SPACE, LOSS, SIZE, limits=(Limit(SIZE, low=7.0, high=8.5),), trials=24)
+
+
+def keeps(assignment: Assignment) -> bool:
+    return LIMITED.objectives.limits[0].violation(LIMITED.costs["size"](assignment)) <= 0
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_what_breaks_an_exact_limit_is_not_evaluated(name: str, tmp_path: Path) -> None:
+    """But for references; and a killed run rules out what one that was never killed does."""
+    make: Make = lambda: plugins.load("strategies", name)(LIMITED)  # noqa: E731
+    whole, progress = go(None, make, 24)
+    own = whole[len(REFERENCES) :]
+    assert own
+    assert all(keeps(trial.assignment) for trial in own)
+    assert progress.pruned > 0
+    for kills in (9, 4, 17):
+        with pytest.raises(Killed):
+            go(tmp_path / str(kills), make, 24, Lottery(kill_after=kills))
+        trials, resumed = go(tmp_path / str(kills), make, 24)
+        assert trials == whole
+        assert resumed.pruned == progress.pruned
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("high", [6.0, 2.0, -1.0])
+def test_a_space_is_covered_with_what_was_ruled_out(name: str, high: float) -> None:
+    """Also where not one point keeps the limit: the search ends at once, and references were measured."""
+    small = space_of(3, 3)
+    problem = problem_of(small, LOSS, SIZE, limits=(Limit(SIZE, high=high),), trials=100)
+    with opened(None) as study:
+        progress = Run(study, Lottery(), Budget(100)).search(plugins.load("strategies", name)(problem), small)
+        assert progress.stopped == "covered"
+        assert len(study) - 1 + progress.pruned == small.size
+        if high < 0:
+            assert len(study) == 1 + len(small.uniform())
+
+
+@dataclass
+class Paced(Lottery):
+    """Notes how many candidates it gets at a time, on a clock that it turns itself."""
+
+    rate: Callable[[int], float] = lambda number: 0.0
+    clock: list[float] = field(default_factory=lambda: [0.0])
+    parts: list[tuple[int, float]] = field(default_factory=list)
+
+    def evaluate(self, candidates: Sequence[Assignment]) -> list[Outcome]:
+        before = self.clock[0]
+        found = super().evaluate(candidates)
+        self.parts.append((len(found), self.clock[0] - before))
+        return found
+
+    def _one(self, candidate: Assignment) -> Outcome:
+        self.clock[0] += self.rate(len(self.asked))
+        return super()._one(candidate)
+
+
+@pytest.mark.parametrize(
+    ("rate", "most"),
+    [
+        (lambda number: 0.0, 9),
+        (lambda number: 1e-4, 9),
+        (lambda number: 0.4 if number < 20 else 1e-4, 50),
+        (lambda number: 0.01, 500),
+        (lambda number: 3.0, 5000),
+        (lambda number: 1e-3 if number < 500 else 0.02, 500),
+    ],
+    ids=["free", "quick", "slow at first", "middling", "slow", "slower later"],
+)
+def test_parts_grow_fast_and_take_about_half_a_second(
+    rate: Callable[[int], float], most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interruption loses no more than a second of work, but where one candidate takes longer."""
+    large = space_of(*[5] * 10)
+    lottery = Paced(rate=rate)
+    monkeypatch.setattr(time, "perf_counter", lambda: lottery.clock[0])
+    strategy = plugins.load("strategies", "random")(problem_of(large, LOSS, SIZE, trials=2000))
+    with opened(None) as study:
+        Run(study, lottery, Budget(2000)).search(strategy, large)
+    own = lottery.parts[1:]
+    assert sum(count for count, _ in lottery.parts) == 2000 + 1 + len(large.uniform())
+    assert len(own) <= most
+    steady = [seconds for count, seconds in own if count > 1]
+    assert sum(seconds > 1.0 for seconds in steady) <= 1  # where it suddenly became slower, once

@@ -3,13 +3,23 @@
 import json
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
 
 from bitfront.loop import Budget, Progress
 from bitfront.metric import Failure, Goal, Limit, Measurement, Metric, Objective, Objectives
-from bitfront.results import Interval, Member, Results, constant_metrics, front_of, nearest_miss, remarks
+from bitfront.results import (
+    Interval,
+    Member,
+    Results,
+    constant_metrics,
+    front_of,
+    nearest_miss,
+    remarks,
+    slow_strategy,
+)
 from bitfront.space import FLOAT, Assignment, Space, Variable
 from bitfront.trial import Trial
 
@@ -128,3 +138,26 @@ def test_the_document() -> None:
 def test_an_interval_survives_json() -> None:
     interval = Interval(0.1, -math.inf, math.inf)
     assert Interval.of(json.loads(json.dumps(interval.to_json()))) == interval
+
+
+@pytest.mark.parametrize(
+    ("name", "spent", "seconds", "said"),
+    [
+        (
+            "tpe",
+            12.25,
+            30.0,
+            "took 41% of the time: 12.2 s of 30 s, 25 ms a proposal, .* qmc, nsga2 or frontier",
+        ),
+        ("nsga2", 12.25, 30.0, "the more trials nsga2 has to go by. .* that qmc may get further"),
+        ("tpe", 12.25, 100.0, ""),
+        ("tpe", 0.9, 1.0, ""),
+        ("tpe", 0.0, 0.0, ""),
+        ("random", 12.25, 30.0, ""),
+    ],
+    ids=["slow", "another", "hidden", "short", "nothing", "a stream"],
+)
+def test_a_strategy_that_takes_long_is_named(name: str, spent: float, seconds: float, said: str) -> None:
+    progress = Progress(Budget(400), evaluated=400, duplicates=90, strategy_seconds=spent)
+    found = slow_strategy(name, progress, seconds)
+    assert re.search(said, found) if said else found == ""

@@ -20,7 +20,7 @@ from bitfront.running import run_job
 from bitfront.trial import Trial
 
 
-def job(**search: Any) -> Job:
+def job(most: int | None = None, **search: Any) -> Job:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     x = torch.randn(48, 4, generator=torch.Generator().manual_seed(0))
@@ -28,7 +28,7 @@ def job(**search: Any) -> Job:
         "space": [
             {"match": "type:linear", "weight": ["int8c", "int4c", "int2c"], "input": ["uint8", "uint4"]}
         ],
-        "metrics": {"accuracy": {}, "size": {}},
+        "metrics": {"accuracy": {}, "size": {} if most is None else {"max": most}},
         "search": {"strategy": "random", "trials": 8, **search},
     }
     splits = {name: (x, x[:, :3].argmax(1)) for name in ("calibration", "search", "test")}
@@ -222,3 +222,22 @@ def test_notes_are_said_before_the_search(tmp_path: Path) -> None:
         "Dropped an unfinished last line (5 bytes) of trials.jsonl.",
     ]
     assert results.notes == said
+
+
+@pytest.mark.parametrize("strategy", ["brute-force", "random", "qmc", "tpe"])
+def test_what_breaks_a_limit_on_size_is_not_evaluated_and_counted(tmp_path: Path, strategy: str) -> None:
+    """Uniform int8c is measured anyway."""
+    limited = job(120, strategy=strategy, trials=100)
+    points = [limited.space.point(index) for index in range(limited.space.size)]
+    size = limited.goals.costs[0].compile(limited.graph)
+    too_large = [point for point in points if size(point) > 120]
+    results = run_job(limited, tmp_path)
+    proposed = [trial.assignment for trial in results.trials if trial.batch]
+    assert not set(proposed) & set(too_large)
+    assert results.progress.stopped == "covered"
+    assert {trial.assignment for trial in results.trials[1:]} >= set(points) - set(too_large)
+    uniform = [trial.assignment for trial in results.uniform.values()]
+    count = len(set(too_large) - set(uniform))
+    assert 0 < count < len(too_large)
+    assert results.to_json()["pruned"] == count
+    assert f"{count} points break the limit on size and were not evaluated." in results.notes

@@ -3,11 +3,12 @@
 from itertools import product
 from math import prod
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitfront.space import FLOAT, Assignment, Space, Variable
+from bitfront.space import FLOAT, Assignment, Points, Space, Variable
 
 FORMATS = ("int8", "int6", "int4", "int2", "fp16", "fp32")
 CHOICES = st.dictionaries(st.text("abc.:", min_size=1, max_size=4), st.sampled_from(FORMATS), max_size=5)
@@ -203,3 +204,41 @@ def test_uniform_assignments_are_points(space):
         for variable in space.variables:
             if name in variable.formats:
                 assert assignment[variable.name] == name
+
+
+@given(spaces(), st.data())
+def test_points_are_their_assignments(space, data):
+    indexes = data.draw(st.lists(st.integers(0, space.size - 1), max_size=9))
+    points, plain = Points(space, space.rows_at(indexes)), [space.point(index) for index in indexes]
+    assert points == plain
+    assert list(points) == [points[place] for place in range(len(points))] == plain
+    assert points == Points(space, space.rows_at(indexes))
+    assert points[1:4] == plain[1:4]
+    places = data.draw(st.lists(st.integers(0, len(plain) - 1), max_size=5)) if plain else []
+    assert points.take(places) == [plain[place] for place in places]
+    assert points != [*plain, FLOAT]
+    assert (points == [*plain[1:], *plain[:1]]) == ([*plain[1:], *plain[:1]] == plain)
+
+
+@pytest.mark.parametrize("variables", [3, 23, 24, 25, 60])
+def test_keys_tell_points_apart_whatever_the_size(variables):
+    """Below and beyond 64 bits: the same for rows, assignments and other orders of the sites."""
+    space = Space(tuple(Variable((f"{place}:weight",), FORMATS) for place in range(variables)))
+    generator = np.random.default_rng(variables)
+    rows = generator.integers(0, len(FORMATS), (50, variables))
+    rows[0], rows[1], rows[2] = 0, len(FORMATS) - 1, rows[3]
+    points = Points(space, rows)
+    keys = space.keys(points)
+    assert len(set(keys)) == len(set(points)) < 50
+    assert keys[2] == keys[3]
+    assert list(keys) == list(space.keys(list(points)))
+    turned = [Assignment.of(dict(reversed(point.items()))) for point in points]
+    assert list(keys) == list(space.keys(turned))
+    assert space.rows_at([space.index(point) for point in points]).tolist() == rows.tolist()
+    assert space.keys([FLOAT, Assignment.of({"elsewhere": "int8"})]) == [FLOAT, {"elsewhere": "int8"}]
+
+
+def test_many_points_are_made_into_assignments_in_stretches():
+    space = Space(tuple(Variable((f"{place}:weight",), FORMATS) for place in range(6)))
+    points = Points(space, space.rows_at(np.arange(9000)))
+    assert [space.index(point) for point in points] == list(range(9000))

@@ -1,13 +1,15 @@
 """A trial is one line of JSON, and the line is the trial."""
 
 import math
+import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bitfront.metric import Failure, Measurement, Outcome
-from bitfront.space import FLOAT, Assignment
+from bitfront.space import FLOAT, Assignment, Points, Space, Variable
 from bitfront.trial import Trial, from_record, seal, to_record, unseal
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)  # surrogates among them
@@ -69,3 +71,49 @@ def test_a_failed_trial_has_no_values() -> None:
     trial = Trial(0, 0, FLOAT, Failure("out of memory"))
     assert trial.failed
     assert trial.values == {}
+
+
+SPACE = Space(
+    (Variable(("a:weight", "b:weight"), ("int8", "int4")), Variable(("a:input",), ("int8", "q3.4")))
+)
+
+
+def test_a_trial_of_points_is_the_trial_of_its_assignment() -> None:
+    points = Points(SPACE, np.array([[0, 1], [1, 0]]))
+    outcomes: list[Outcome] = [Failure("no luck", 0.5), Measurement({"size": 2.0})]
+    lazy = Trial.of(7, 3, points, outcomes)
+    plain = [Trial(7, 3, points[0], outcomes[0]), Trial(8, 3, points[1], outcomes[1])]
+    assert lazy == plain == Trial.of(7, 3, list(points), outcomes)
+    assert hash(lazy[0]) == hash(plain[0])
+    assert [repr(trial) for trial in lazy] == [repr(trial) for trial in plain]
+    assert lazy[0] != lazy[1]
+    assert lazy[0] != "another thing"
+    assert pickle.loads(pickle.dumps(lazy)) == plain
+    for trial in (*lazy, *plain):
+        assert trial.is_in(SPACE)
+        assert not trial.is_in(Space(SPACE.variables[:1]))
+        assert not trial.is_float
+    assert [trial.point for trial in lazy] == [(SPACE, [0, 1]), (SPACE, [1, 0])]
+    assert plain[0].point is None
+
+
+def test_the_float_model_is_known_as_such() -> None:
+    nothing = Points(Space(()), np.zeros((1, 0), dtype=np.int64))
+    assert Trial(0, 0, FLOAT, Failure("no")).is_float
+    assert Trial.of(0, 0, nothing, [Failure("no")])[0].is_float
+
+
+def test_a_trial_for_each_outcome_and_an_outcome_for_each_trial() -> None:
+    points = Points(SPACE, np.array([[0, 1], [1, 0]]))
+    for assignments in (points, list(points)):
+        with pytest.raises(ValueError, match="zip"):
+            Trial.of(0, 1, assignments, [Failure("no")])
+
+
+def test_a_trial_cannot_be_changed() -> None:
+    trial = Trial(0, 0, FLOAT, Failure("no"))
+    for name in ("number", "assignment", "outcome", "another"):
+        with pytest.raises(AttributeError):
+            setattr(trial, name, 1)
+    with pytest.raises(AttributeError):
+        del trial.number

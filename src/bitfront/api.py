@@ -30,6 +30,7 @@ def search(
     data: Any = None,
     space: Mapping[str, Mapping[str, Any]] | None = None,
     metrics: Sequence[str] | Mapping[str, Mapping[str, Any]] | None = None,
+    latency: Mapping[str, Any] | None = None,
     strategy: str | None = None,
     trials: int | None = None,
     seed: int | None = None,
@@ -47,6 +48,7 @@ def search(
         space: rules in order, such as ``{"type:linear": {"weight": ["int8c", "int4c"]}}``.
         metrics: names of objectives, or tables as in a recipe (``{"size": {"max": "64 KiB"}}``); accuracy
             and size if not given.
+        latency: what latencies among the metrics are measured with, as in a recipe: ``{"threads": 2}``.
         strategy: brute-force, random, qmc, tpe (if not given), nsga2 or nsga3.
         trials: how many distinct candidates may be evaluated, references not counted; 100 if not given.
         seed: of all randomness; 0 if not given.
@@ -65,7 +67,10 @@ def search(
     if not isinstance(model, nn.Module):
         own = [
             name
-            for name, given in (("data", data), ("space", space), ("metrics", metrics), ("output", output))
+            for name, given in (
+                *(("data", data), ("space", space), ("metrics", metrics)),
+                *(("latency", latency), ("output", output)),
+            )
             if given is not None
         ]
         if own:
@@ -81,7 +86,7 @@ def search(
         "space": [{"match": match, **choices} for match, choices in space.items()],
         "metrics": _tables(("accuracy", "size") if metrics is None else metrics),
         "search": settings,
-    }
+    } | ({} if latency is None else {"latency": dict(latency)})
     size = 256 if batch_size is None else batch_size
     job = Job(from_document(document), Path(), model, data, size, output)
     return _view(job, None if run is None else Path(run))

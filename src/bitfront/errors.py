@@ -73,3 +73,9 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     if not near:  # a difference in case alone is the commonest slip
         near = [name for name in names if name.lower() == wrong.lower()][:1]
     return f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}"
+
+
+def reason_of(error: BaseException) -> str:
+    """The kind and words of an error that other people's code raised."""
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import write_bytes_whole
-from bitfront.trial import Trial, from_record, seal, to_record, unseal
+from bitfront.metric import Measurement
+from bitfront.space import Space
+from bitfront.trial import Trial, from_record, seal, to_json_number, to_record, unseal
 
 VERSION = 1
 NAME = "trials.jsonl"
@@ -38,16 +43,15 @@ def read(path: Path) -> Contents:
         raise RunError(f"The log '{path}' can't be read: {error.strerror}.") from error
     lines = data.split(b"\n")
     tail = lines.pop()  # what follows the last line end: nothing, or a line cut off while it was written
-    records = [_record(line, number, path) for number, line in enumerate(lines, start=1)]
-    if not records:
+    if not lines:
         raise RunError(f"'{path}' holds no complete header line; it is not the log of a run.")
-    header = records[0]
+    header = _record(lines[0], 1, path)
     if header.get("log") != VERSION:
         raise RunError(
             f"'{path}' is a log of version {header.get('log')}, and this bitfront reads version {VERSION}. "
             "Choose another directory with --run, or install the bitfront that wrote it."
         )
-    return Contents(header, _trials(records[1:], path), len(data) - len(tail), len(tail))
+    return Contents(header, _trials(lines[1:], path), len(data) - len(tail), len(tail))
 
 
 def _record(line: bytes, number: int, path: Path) -> dict[str, Any]:
@@ -61,11 +65,13 @@ def _record(line: bytes, number: int, path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _trials(records: Sequence[Mapping[str, Any]], path: Path) -> list[Trial]:
+def _trials(lines: Sequence[bytes], path: Path) -> list[Trial]:
     trials: list[Trial] = []
-    for number, record in enumerate(records):
+    sites: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all trials of the same sites
+    for number, line in enumerate(lines):
+        record = _record(line, number + 2, path)
         try:
-            trial = from_record(dict(record))
+            trial = from_record(record, sites)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"Line {number + 2} of '{path}' is not a trial: {error!r}.") from error
         if trial.number != number:
@@ -85,14 +91,61 @@ def create(path: Path, header: Mapping[str, Any], trials: Sequence[Trial] = ()) 
     return len(data)
 
 
-def _lines(trials: Sequence[Trial]) -> bytes:
-    return b"".join(seal(to_record(trial)).encode() + b"\n" for trial in trials)
+def _lines(trials: Sequence[Trial], fragments: Fragments | None = None) -> bytes:
+    fragments = fragments or Fragments()
+    return "".join([fragments.line(trial) for trial in trials]).encode()
+
+
+class Fragments:
+    """Lines put together from pieces of JSON that are the same from line to line.
+
+    A line is `seal(to_record(trial))` with its line end, byte for byte, in a tenth of the time.
+    """
+
+    def __init__(self) -> None:
+        self._space: Space | None = None
+        self._choices: list[list[str]] = []  # of each variable, by choice: its sites with that format
+        self._names: dict[str, str] = {}  # of metrics
+
+    def line(self, trial: Trial) -> str:
+        """One line, with its line end."""
+        outcome, point = trial.outcome, trial.point
+        seconds = _microseconds(outcome.seconds)
+        if point is None or not isinstance(outcome, Measurement) or seconds is None:
+            return f"{seal(to_record(trial))}\n"
+        space, row = point
+        if space is not self._space:
+            self._space = space
+            self._choices = [[_spelled(v.sites, name) for name in v.formats] for v in space.variables]
+        formats = ",".join([choices[choice] for choices, choice in zip(self._choices, row, strict=True)])
+        metrics = ",".join([self._metric(name, value) for name, value in outcome.values.items()])
+        body = (
+            f'{{"number":{trial.number},"batch":{trial.batch},"assignment":{{{formats}}},'
+            f'"metrics":{{{metrics}}},"seconds":{seconds}'
+        )
+        return f'{body},"checksum":"{crc32(body.encode() + b"}"):08x}"}}\n'
+
+    def _metric(self, name: str, value: float) -> str:
+        spelled = self._names.get(name)
+        if spelled is None:
+            spelled = self._names[name] = json.dumps(name)
+        number = to_json_number(value)
+        return f"{spelled}:{number!r}" if isinstance(number, float) else f'{spelled}:"{number}"'
+
+
+def _microseconds(seconds: float) -> str | None:
+    return float.__repr__(round(seconds, 6)) if isinstance(seconds, float) and isfinite(seconds) else None
+
+
+def _spelled(sites: Sequence[str], name: str) -> str:
+    return ",".join(f"{json.dumps(site)}:{json.dumps(name)}" for site in sites)
 
 
 class Writer:
     """Appends to a log from byte `at` on, and syncs it; a torn line behind it is cut off."""
 
     def __init__(self, path: Path, at: int) -> None:
+        self._fragments = Fragments()
         self._file = path.open("r+b", buffering=0)
         self._file.truncate(at)
         self._file.seek(at)
@@ -104,7 +157,7 @@ class Writer:
             BitfrontError: the disk is full, or broken.
         """
         start = self._file.tell()
-        data = memoryview(_lines(trials))
+        data = memoryview(_lines(trials, self._fragments))
         try:
             while data:
                 data = data[self._file.write(data) or 0 :]

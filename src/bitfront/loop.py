@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from bitfront.errors import ReplayError
 from bitfront.metric import Evaluator
-from bitfront.space import FLOAT, Assignment, Space
-from bitfront.strategies.base import Strategy
+from bitfront.space import FLOAT, Assignment, Points, Space
+from bitfront.strategies.base import Strategy, pruned
 from bitfront.study import Study
 from bitfront.trial import Trial
 
 # Proposals without anything new after which a sampler is taken to have nothing left to say.
 PATIENCE = 512
+
+_PART = 0.5  # seconds that a part of a batch should take: an interruption loses no more than one
+_GROWTH = 4  # how many times larger than any before a part may be
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,16 @@ class Progress:
     """How far a run is.
 
     `evaluated` counts the candidates proposed by the strategy, of which `replayed` came from the log;
-    `duplicates` were proposed though known. `stopped` says why the run ended.
+    `duplicates` were proposed though known. `pruned` points were ruled out by the strategy, because they break
+    a limit on an exact cost. `strategy_seconds` is what asking and telling took. `stopped` says why the run
+    ended.
     """
 
     budget: Budget
     evaluated: int = 0
     replayed: int = 0
     duplicates: int = 0
+    pruned: int = 0
     strategy_seconds: float = 0.0
     stopped: str = ""
     started: float = field(default_factory=time.monotonic)
@@ -70,7 +76,8 @@ class Run:
             self._logged.setdefault(trial.batch, []).append(trial)
         self._last = max(self._logged, default=0)
         self._spent = sum(trial.outcome.seconds for trial in own)
-        self._known: dict[Assignment, Trial] = {}  # what replay has reached so far
+        self._known: dict[Hashable, Trial] = {}  # what replay has reached so far, by the space's keys
+        self._outside = 0  # how many of them are no points of the space: the float model
         self._chunk = 1
 
     def references(self, space: Space) -> list[Trial]:
@@ -78,9 +85,10 @@ class Run:
 
         What the study was begun with is known already. Returns all that a strategy is told at first.
         """
-        self._accept(0, self.study.trials[: self.study.begun_with])
-        wanted = dict.fromkeys((FLOAT, *space.uniform().values()))
-        self._settle(0, [assignment for assignment in wanted if assignment not in self._known])
+        given = self.study.trials[: self.study.begun_with]
+        self._accept(0, given, space.keys([trial.assignment for trial in given]))
+        wanted = list(dict.fromkeys((FLOAT, *space.uniform().values())))
+        self._settle(0, space, *self._new(wanted, space.keys(wanted)))
         return list(self._known.values())
 
     def search(self, strategy: Strategy, space: Space) -> Progress:
@@ -89,87 +97,110 @@ class Run:
         Raises:
             ReplayError: the strategy doesn't propose what the log holds.
         """
-        strategy.tell(self.references(space))
+        self._tell(strategy, self.references(space))
         batch = stale = 0
         while not (stop := self._finished(space, stale)):
             batch += 1
             proposals = self._ask(strategy)
             if not proposals:
-                stop = "exhausted"
+                stop = "covered" if self._covered(space) else "exhausted"
                 if batch <= self._last:
                     raise self._diverged(batch)
                 break
-            new = [p for p in dict.fromkeys(proposals) if p not in self._known]
+            keys = space.keys(proposals)
+            new, new_keys = self._new(proposals, keys)
             self.progress.duplicates += len(proposals) - len(new)
             stale = 0 if new else stale + len(proposals)
-            if not self._settle(batch, new):
+            if not self._settle(batch, space, new, new_keys):
                 stop = "timeout"
                 break
-            strategy.tell([self._known[proposal] for proposal in proposals if proposal in self._known])
+            self._tell(strategy, [self._known[key] for key in keys if key in self._known])
         self.progress.stopped = stop
         return self.progress
 
-    def _ask(self, strategy: Strategy) -> list[Assignment]:
+    def _ask(self, strategy: Strategy) -> Sequence[Assignment]:
         started = time.perf_counter()
         proposals = strategy.ask(strategy.batch_size)
         self.progress.strategy_seconds += time.perf_counter() - started
+        self.progress.pruned = pruned(strategy)
         return proposals
+
+    def _tell(self, strategy: Strategy, trials: Sequence[Trial]) -> None:
+        started = time.perf_counter()
+        strategy.tell(trials)
+        self.progress.strategy_seconds += time.perf_counter() - started
+
+    def _new(
+        self, proposals: Sequence[Assignment], keys: Sequence[Hashable]
+    ) -> tuple[Sequence[Assignment], Sequence[Hashable]]:
+        """What isn't known among the proposals, each once, and its keys."""
+        first: dict[Hashable, int] = {}
+        for place, key in enumerate(keys):
+            if key not in self._known:
+                first.setdefault(key, place)
+        if len(first) == len(proposals):
+            return proposals, keys
+        if isinstance(proposals, Points):
+            return proposals.take(list(first.values())), list(first)
+        return [proposals[place] for place in first.values()], list(first)
 
     def _finished(self, space: Space, stale: int) -> str:
         if self.progress.evaluated >= self.progress.budget.trials:
             return "budget"
-        # The float model is known too, but is no point of the space.
-        if len(self._known) - (FLOAT in self._known) >= space.size:
+        if self._covered(space):
             return "covered"
         if stale >= PATIENCE:
             return "repeating"
         return "timeout" if self._late() else ""
 
+    def _covered(self, space: Space) -> bool:
+        """Whether every point of the space is known or ruled out. The float model may be no point of it."""
+        return len(self._known) - self._outside + self.progress.pruned >= space.size
+
     def _late(self) -> bool:
         limit = self.progress.budget.seconds
         return limit is not None and self._spent + time.monotonic() - self.progress.started >= limit
 
-    def _settle(self, batch: int, wanted: list[Assignment]) -> bool:
+    def _settle(
+        self, batch: int, space: Space, wanted: Sequence[Assignment], keys: Sequence[Hashable]
+    ) -> bool:
         """Bring the outcomes of a batch from the log or by evaluating; False when time ran out before."""
         logged = self._logged.get(batch, [])
-        if [trial.assignment for trial in logged] != wanted[: len(logged)]:
+        done = len(logged)
+        if logged and list(space.keys([trial.assignment for trial in logged])) != list(keys[:done]):
             raise self._diverged(batch)
-        self.progress.replayed += len(logged) if batch else 0
-        self._accept(batch, logged)
+        self.progress.replayed += done if batch else 0
+        self._accept(batch, logged, keys[:done])
         # The whole batch was asked for, so that a run can be continued with a larger budget later.
         left = self.progress.budget.trials - self.progress.evaluated if batch else len(wanted)
-        rest = wanted[len(logged) :][: max(0, left)]
-        while rest:
+        end = min(len(wanted), done + max(0, left))
+        while done < end:
             if batch and self._late():
                 return False
-            part, rest = rest[: self._chunk], rest[self._chunk :]
-            self._evaluate(batch, part)
+            until = min(end, done + self._chunk)
+            self._evaluate(batch, wanted[done:until], keys[done:until])
+            done = until
         return True
 
-    def _evaluate(self, batch: int, part: list[Assignment]) -> None:
+    def _evaluate(self, batch: int, part: Sequence[Assignment], keys: Sequence[Hashable]) -> None:
         started = time.perf_counter()
         outcomes = self._evaluator.evaluate(part)
-        first = len(self.study)
-        trials = [
-            Trial(first + i, batch, assignment, outcome)
-            for i, (assignment, outcome) in enumerate(zip(part, outcomes, strict=True))
-        ]
+        trials = Trial.of(len(self.study), batch, part, outcomes)
         self.study.append(trials)
-        self._accept(batch, trials)
-        self._pace(time.perf_counter() - started)
+        self._accept(batch, trials, keys)
+        self._pace(len(part), time.perf_counter() - started)
 
-    def _accept(self, batch: int, trials: Sequence[Trial]) -> None:
-        self._known.update((trial.assignment, trial) for trial in trials)
+    def _accept(self, batch: int, trials: Sequence[Trial], keys: Sequence[Hashable]) -> None:
+        self._outside += sum(isinstance(key, Assignment) and key not in self._known for key in keys)
+        self._known.update(zip(keys, trials, strict=True))
         self.progress.evaluated += len(trials) if batch else 0
         if self._watch and trials:
             self._watch(self.progress, trials)
 
-    def _pace(self, seconds: float) -> None:
-        """Larger parts while they are quick, so that an interruption never loses more than about a second."""
-        if seconds < 0.25:
-            self._chunk *= 2
-        elif seconds > 1.0:
-            self._chunk = max(1, self._chunk // 2)
+    def _pace(self, count: int, seconds: float) -> None:
+        """Parts of about half a second, going by the last, so that an interruption never loses much more."""
+        most = max(self._chunk, _GROWTH * count)
+        self._chunk = most if seconds * most <= _PART * count else max(1, int(_PART * count / seconds))
 
     def _diverged(self, batch: int) -> ReplayError:
         kept = f"--warm-start {self.study.directory}" if self.study.directory else "a warm start"

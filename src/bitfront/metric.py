@@ -13,11 +13,15 @@ Goal = Literal["min", "max"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A name, a unit and a goal."""
+    """A name, a unit and a goal.
+
+    `resolution` is the relative difference below which two values say the same, zero where the metric is exact.
+    """
 
     name: str
     unit: str
     goal: Goal
+    resolution: float = 0.0
 
     def minimised(self, value: float) -> float:
         """The value with its sign turned so that less is better."""

@@ -31,6 +31,33 @@ def front(vectors: Sequence[Sequence[float]]) -> list[int]:
     return _front(_points(vectors)).tolist()
 
 
+def without_ties(vectors: Sequence[Sequence[float]], resolutions: Sequence[float]) -> list[int]:
+    """Indices of the members of a front that no other member matches within what can be told apart.
+
+    `resolutions` are relative differences per objective below which two values are a tie. A member goes where
+    another one that stays is better in some objective and worse in none, ties aside; of members that tie in
+    everything the first by the exact objectives stays.
+
+    >>> without_ties([(1.00, 5), (1.02, 4), (1.20, 3)], (0.03, 0))
+    [1, 2]
+    """
+    exact = [place for place, resolution in enumerate(resolutions) if not resolution]
+    order = sorted(range(len(vectors)), key=lambda at: (*(vectors[at][e] for e in exact), *vectors[at]))
+    kept: list[int] = []
+    for at in order:
+        if not any(_matches(vectors[other], vectors[at], resolutions) for other in kept):
+            kept.append(at)
+    return sorted(kept)
+
+
+def _matches(one: Sequence[float], other: Sequence[float], resolutions: Sequence[float]) -> bool:
+    """Whether `one` is at most as far above `other` anywhere as can't be told."""
+    return all(
+        a <= b or abs(a - b) <= resolution * max(abs(a), abs(b))
+        for a, b, resolution in zip(one, other, resolutions, strict=True)
+    )
+
+
 def hypervolume(vectors: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
     """The volume that the points dominate within the box below `reference`, exactly.
 

@@ -12,10 +12,15 @@ from bitfront import pareto
 from bitfront.errors import RunError
 from bitfront.loop import Progress
 from bitfront.metric import Metric, Objectives
-from bitfront.space import FLOAT, Assignment, Space
+from bitfront.space import Assignment, Space
 from bitfront.trial import Trial, to_json_number
 
 FRONT = "front.json"
+
+_STREAMS = ("brute-force", "random", "qmc")
+_QUICKER = {"tpe": "qmc, nsga2 or frontier"}
+_NOTICEABLE = 1.0  # seconds that the strategy took, below which nobody minds
+_LARGE_SHARE = 0.2  # of a run's time
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Results:
 
         `trials` are the records of the log. `evaluated` of them were evaluated for this run, now or before it
         was resumed: all but the observations of a warm start; `resumed` of these were in the log already.
+        `pruned` points were not, because what they cost is known and breaks a limit.
         Where a weighted sum is optimised, there is a `baseline_sum`, and a `sum` of each assignment.
         """
         knee = self.knee
@@ -112,6 +118,7 @@ class Results:
             "stopped": self.progress.stopped,
             "space_size": self.space.size,
             "duplicates": self.progress.duplicates,
+            "pruned": self.progress.pruned,
             "baseline": _numbers(self.baseline.metrics),
             **self._sum("baseline_sum", self.baseline.metrics),
             "baseline_test": {name: found.to_json() for name, found in self.baseline.test.items()},
@@ -176,11 +183,13 @@ def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
 
 def front_of(trials: Sequence[Trial], objectives: Objectives) -> list[Trial]:
     """The non-dominated trials that keep every limit; the float model is no candidate."""
-    candidates = [
-        t for t in trials if not t.failed and t.assignment != FLOAT and objectives.feasible(t.values)
-    ]
+    candidates = [t for t in trials if not t.failed and not t.is_float and objectives.feasible(t.values)]
     vectors = [objectives.vector(trial.values) for trial in candidates]
-    return [candidates[index] for index in pareto.front(vectors)] if candidates else []
+    found = pareto.front(vectors) if candidates else []
+    resolutions = [metric.resolution for metric in objectives.metrics]
+    if any(resolutions) and objectives.combine is None:
+        found = [found[at] for at in pareto.without_ties([vectors[index] for index in found], resolutions)]
+    return [candidates[index] for index in found]
 
 
 def nearest_miss(trials: Sequence[Trial], objectives: Objectives) -> Trial | None:
@@ -209,6 +218,38 @@ def remarks(trials: Sequence[Trial], objectives: Objectives) -> list[str]:
     return found
 
 
+def ruled_out(count: int, names: Sequence[str]) -> str:
+    """What the strategy passed over, because it breaks limits on exactly known metrics of these names.
+
+    >>> ruled_out(1200, ["size"])
+    '1,200 points break the limit on size and were not evaluated.'
+    >>> ruled_out(1, ["size", "bops"])
+    '1 point breaks the limits on size and bops and was not evaluated.'
+    """
+    limits = f"limit{'s' * (len(names) > 1)} on {' and '.join(names)}"
+    if count == 1:
+        return f"1 point breaks the {limits} and was not evaluated."
+    return f"{count:,} points break the {limits} and were not evaluated."
+
+
+def slow_strategy(name: str, progress: Progress, seconds: float) -> str:
+    """A sentence where the strategy's own work is a large part of a run of so many seconds, else "".
+
+    Streams, which ask for the same whatever was found, have nothing to work out.
+    """
+    share = progress.strategy_seconds / seconds if seconds else 0.0
+    if name in _STREAMS or progress.strategy_seconds < _NOTICEABLE or share <= _LARGE_SHARE:
+        return ""
+    proposals = progress.evaluated + progress.duplicates
+    instead = _QUICKER.get(name, "qmc")
+    return (
+        f"Working out what to evaluate next took {share:.0%} of the time: {progress.strategy_seconds:.3g} s of "
+        f"{seconds:.3g} s, {1e3 * progress.strategy_seconds / max(1, proposals):.2g} ms a proposal, and more "
+        f"the more trials {name} has to go by. Candidates are evaluated so quickly here that {instead} may get "
+        "further in the same time."
+    )
+
+
 def constant_metrics(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[str]:
     """Names of the metrics that were the same for every candidate (of several)."""
     measured = [trial.values for trial in _candidates(trials)]
@@ -218,4 +259,4 @@ def constant_metrics(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list
 
 
 def _candidates(trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if not trial.failed and trial.assignment != FLOAT]
+    return [trial for trial in trials if not trial.failed and not trial.is_float]

@@ -13,13 +13,23 @@ import torch
 from bitfront.errors import ModelError, RunError
 from bitfront.files import write_whole
 from bitfront.interrupts import uninterrupted
-from bitfront.loop import Budget, Run, Watch
+from bitfront.loop import Budget, Progress, Run, Watch
 from bitfront.manifest import write_manifest
 from bitfront.metric import Measurement, Objectives
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job, to_toml
 from bitfront.recipe.fingerprints import of_tests
-from bitfront.results import FRONT, Interval, Member, Results, front_of, read_front, remarks
+from bitfront.results import (
+    FRONT,
+    Interval,
+    Member,
+    Results,
+    front_of,
+    read_front,
+    remarks,
+    ruled_out,
+    slow_strategy,
+)
 from bitfront.space import FLOAT
 from bitfront.study import Study
 from bitfront.trial import Trial
@@ -66,7 +76,8 @@ def run_job(
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
                 write_manifest(job, directory)
             run.search(job.strategy(objectives, planned), job.space)
-            notes += _measure_tests(job, [study.known[FLOAT], *front_of(study.trials, objectives)], tests)
+            notes += _measure_latencies_again(job, study, objectives, directory)
+            notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:
             run.progress.stopped = "interrupted"
         if run.progress.stopped == "exhausted" and planned < search.trials:
@@ -91,6 +102,8 @@ def _begin(job: Job, study: Study, warm_start: Path | None) -> tuple[Objectives,
         study.begin(header)
         check_observations(study, observations, warm_start)
         baseline = study.known[FLOAT]
+        if job.goals.measured:
+            job.measurer.adopt(baseline.values)
     else:
         baseline = _baseline(job)
     objectives = job.goals.objectives(baseline.values)
@@ -112,6 +125,20 @@ def _other_threads(study: Study) -> list[str]:
         f"The run was begun with torch on {begun} thread{'s' * (begun != 1)}, and goes on with {now}: the "
         "last bits of what is evaluated now may differ from what they would have been."
     ]
+
+
+def _measure_latencies_again(
+    job: Job, study: Study, objectives: Objectives, directory: Path | None
+) -> list[str]:
+    """Where latencies are measured: the front once more, into latency.json; notes on how well they repeat."""
+    if not job.goals.measured:
+        return []
+    from bitfront.latency.finalists import FILE, measure_again
+
+    found = measure_again(job.measurer, front_of(study.trials, objectives))
+    if directory is not None:
+        write_whole(directory / FILE, json.dumps(found.document, indent=1))
+    return [*job.measurer.notes(), *found.notes]
 
 
 def _baseline(job: Job) -> Trial:
@@ -144,7 +171,7 @@ def _measure_tests(job: Job, trials: Sequence[Trial], found: dict[int, Mapping[s
             stacks = job.evaluator.statistics(trial.assignment, test)
             found[trial.number] = {
                 quality.metric.name: Interval(quality.value(stack), *interval(quality, stack))
-                for quality, stack in zip(job.goals.qualities, stacks, strict=True)
+                for quality, stack in zip(job.qualities, stacks, strict=True)
             }
         except Exception as error:  # a model may fail on other examples; the search is done and counts
             notes.append(f"Trial {trial.number} fails on the test split: {type(error).__name__}: {error}.")
@@ -165,8 +192,12 @@ def _results(
     for remark in remarks(study.trials, objectives):  # a cost may have been told to be constant beforehand
         if not any(note.startswith(f"{remark.split()[0]} is") for note in notes):
             found.append(remark)
+    found += _strategy_notes(job, objectives, run.progress, seconds)
     observations = study.begun_with - 1
     uniform = job.space.uniform()
+    given = {
+        trial.assignment: trial for trial in study.trials if not trial.batch
+    }  # the references among them
     return Results(
         run=study.directory,
         space=job.space,
@@ -174,14 +205,23 @@ def _results(
         trials=study.trials,
         observations=observations,
         resumed=max(0, study.resumed - observations),
-        baseline=_member(study.known[FLOAT], tests),
-        uniform={name: study.known[chosen] for name, chosen in uniform.items() if chosen in study.known},
+        baseline=_member(given[FLOAT], tests),
+        uniform={name: given[chosen] for name, chosen in uniform.items() if chosen in given},
         front=tuple(_member(trial, tests) for trial in front_of(study.trials, objectives)),
         progress=run.progress,
         seconds=seconds,
         notes=found,
         test_key=test_key,
     )
+
+
+def _strategy_notes(job: Job, objectives: Objectives, progress: Progress, seconds: float) -> list[str]:
+    notes = [slow_strategy(job.recipe.search.strategy, progress, seconds)]
+    if progress.pruned:
+        exact = {cost.metric.name for cost in job.goals.costs}
+        limited = dict.fromkeys(limit.metric.name for limit in objectives.limits)
+        notes.append(ruled_out(progress.pruned, [name for name in limited if name in exact]))
+    return [note for note in notes if note]
 
 
 def _member(trial: Trial, tests: Mapping[int, Mapping[str, Interval]]) -> Member:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Hashable, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -60,6 +60,9 @@ class Assignment(Mapping[str, str]):
 
 FLOAT = Assignment((), ())
 
+_COUNTABLE = 2**62  # spaces below this are indexed by 64-bit numbers
+_STRETCH = 4096  # points that are made into assignments at a time
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -98,11 +101,76 @@ class Space:
         """The choice indexes of a point; KeyError or ValueError where it isn't one of this space."""
         if len(assignment) != len(self.sites):
             raise ValueError("the assignment names other sites than the space")
-        choices = dict(assignment)
-        row = tuple(variable.formats.index(choices[variable.name]) for variable in self.variables)
-        if dict(self.assignment(row)) != choices:
-            raise ValueError("the assignment breaks a tie of the space")
-        return row
+        formats: tuple[str | None, ...] = assignment.formats
+        if assignment.sites != self.sites:
+            choices = dict(assignment)
+            formats = tuple([choices.get(site) for site in self.sites])
+        row: list[int] = []
+        for name, numbers, sites in self._spans:
+            first, *others = formats[sites]
+            if first is None:
+                raise KeyError(name)
+            if first not in numbers:
+                raise ValueError(f"the space doesn't offer {first} at {name}")
+            if others and others.count(first) != len(others):
+                raise ValueError("the assignment breaks a tie of the space")
+            row.append(numbers[first])
+        return tuple(row)
+
+    @cached_property
+    def _spans(self) -> list[tuple[str, Mapping[str, int], slice]]:
+        """Of each variable its name, the index of each format, and where its sites are."""
+        spans: list[tuple[str, Mapping[str, int], slice]] = []
+        start = 0
+        for variable in self.variables:
+            numbers = {name: variable.formats.index(name) for name in variable.formats}
+            spans.append((variable.name, numbers, slice(start, start + len(variable.sites))))
+            start += len(variable.sites)
+        return spans
+
+    @cached_property
+    def strides(self) -> NDArray[np.int64] | None:
+        """What a choice of each variable counts in the index of a point; None where 64 bits don't hold it."""
+        if self.size >= _COUNTABLE:
+            return None
+        sizes = [len(variable.formats) for variable in self.variables]
+        return np.array([prod(sizes[place + 1 :]) for place in range(len(sizes))], dtype=np.int64)
+
+    def rows_at(self, indexes: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of points by their indexes: (points, variables)."""
+        rows = np.empty((len(indexes), len(self.variables)), dtype=np.int64)
+        left: NDArray[np.int64] | Sequence[int] = indexes
+        if self.strides is not None:
+            left = np.asarray(indexes, dtype=np.int64)
+        for place in range(len(self.variables) - 1, -1, -1):
+            choices = len(self.variables[place].formats)
+            if isinstance(left, np.ndarray):
+                left, rows[:, place] = np.divmod(left, choices)
+            else:  # beyond 64 bits: exact, one at a time
+                pairs = [divmod(index, choices) for index in left]
+                left, rows[:, place] = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        return rows
+
+    def row_keys(self, rows: NDArray[np.int64]) -> list[int] | list[bytes]:
+        """Something small and hashable for each row: its index, or its bytes where that is too large."""
+        if self.strides is not None:
+            return (rows @ self.strides).tolist()
+        width = 2 * rows.shape[1]
+        data = rows.astype(np.uint16).tobytes()
+        return [data[start : start + width] for start in range(0, len(data), width)]
+
+    def keys(self, points: Sequence[Assignment]) -> Sequence[Hashable]:
+        """What tells points apart: equal for equal points. What isn't of the space is its own key."""
+        if isinstance(points, Points) and points.space is self:
+            return self.row_keys(points.rows)
+        return [self._key(point) for point in points]
+
+    def _key(self, assignment: Assignment) -> Hashable:
+        try:
+            row = self.row(assignment)
+        except (KeyError, ValueError):
+            return assignment
+        return self.row_keys(np.array([row], dtype=np.int64))[0]
 
     def __contains__(self, assignment: Assignment) -> bool:
         try:
@@ -164,7 +232,30 @@ class Points(Sequence[Assignment]):
         return self.space.assignment(self.rows[index].tolist())
 
     def __iter__(self) -> Iterator[Assignment]:
-        return map(self.space.assignment, self.rows.tolist())
+        for start in range(0, len(self.rows), _STRETCH):
+            rows = self.rows[start : start + _STRETCH]
+            columns = [
+                np.array(variable.formats, dtype=object)[rows[:, place]].tolist()
+                for place, variable in enumerate(self.space.variables)
+                for _ in variable.sites
+            ]
+            for formats in zip(*columns, strict=True) if columns else [()] * len(rows):
+                yield Assignment(self.space.sites, formats)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to any sequence of the same assignments."""
+        if isinstance(other, Points) and other.space is self.space:
+            return np.array_equal(self.rows, other.rows)
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __repr__(self) -> str:
+        return f"Points({list(self[:3])!r}{', …' * (len(self) > 3)})"
+
+    def take(self, places: Sequence[int]) -> Points:
+        """The points at these places, in their order."""
+        return Points(self.space, self.rows[list(places)])
 
 
 def _nearest(formats: tuple[str, ...], wanted: str) -> int:

@@ -37,10 +37,11 @@ class Study:
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory
         self.header: Mapping[str, Any] | None = None  # None until the run has begun
-        self.known: dict[Assignment, Trial] = {}
         self.notes: list[str] = []
         self.resumed = 0  # how many trials were in the log
         self._trials: list[Trial] = []
+        self._known: dict[Assignment, Trial] = {}
+        self._looked_up = 0  # how many trials are in there
         self._writer: log.Writer | None = None
         self._lock: Lock | None = None
         self._end = 0
@@ -63,6 +64,14 @@ class Study:
         return tuple(self._trials)
 
     @property
+    def known(self) -> Mapping[Assignment, Trial]:
+        """The trials by assignment; put together when it is first asked for."""
+        if self._looked_up < len(self._trials):
+            self._known.update((trial.assignment, trial) for trial in self._trials[self._looked_up :])
+            self._looked_up = len(self._trials)
+        return self._known
+
+    @property
     def begun_with(self) -> int:
         """How many trials were given when the run was begun: the float model, observations of older runs."""
         return 0 if self.header is None else int(self.header.get("begun_with", 0))
@@ -83,14 +92,14 @@ class Study:
         with uninterrupted():
             if self.directory is not None:
                 self._create(self.directory, trials)
-            self._extend(trials)
+            self._trials.extend(trials)
 
     def append(self, trials: Sequence[Trial]) -> None:
         """Record trials; when it returns they are safe, and Ctrl-C can't come in between."""
         with uninterrupted():
             if self._writer is not None:
                 self._writer.append(trials)
-            self._extend(trials)
+            self._trials.extend(trials)
 
     def close(self) -> None:
         """Let others write the run."""
@@ -98,10 +107,6 @@ class Study:
             self._writer.close()
         if self._lock is not None:
             self._lock.release()
-
-    def _extend(self, trials: Sequence[Trial]) -> None:
-        self._trials.extend(trials)
-        self.known.update((trial.assignment, trial) for trial in trials)
 
     def _reopen(self, directory: Path) -> None:
         self._lock = _lock(directory)
@@ -111,7 +116,7 @@ class Study:
             self.close()
             raise
         self.header, self._end, self.resumed = contents.header, contents.end, len(contents.trials)
-        self._extend(contents.trials)
+        self._trials.extend(contents.trials)
         if contents.torn:
             self.notes.append(f"Dropped an unfinished last line ({contents.torn} bytes) of {log.NAME}.")
 

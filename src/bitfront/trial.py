@@ -8,21 +8,85 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import FrozenInstanceError
+from itertools import repeat
+from sys import intern
 from typing import Any
 
 from bitfront.metric import Failure, Measurement, Outcome
-from bitfront.space import Assignment
+from bitfront.space import Assignment, Points, Space
 
 
-@dataclass(frozen=True)
 class Trial:
-    """Batch 0 holds the references (float model, uniform assignments); the strategy's batches follow."""
+    """Batch 0 holds the references (float model, uniform assignments); the strategy's batches follow.
 
+    Immutable. One of many points is kept as its place among them; its assignment is made when it is read.
+    """
+
+    __slots__ = ("_among", "_place", "batch", "number", "outcome")
     number: int
     batch: int
-    assignment: Assignment
     outcome: Outcome
+    _among: Assignment | Points
+    _place: int
+
+    def __init__(
+        self, number: int, batch: int, assignment: Assignment | Points, outcome: Outcome, place: int = 0
+    ) -> None:
+        keep = object.__setattr__
+        keep(self, "number", number)
+        keep(self, "batch", batch)
+        keep(self, "_among", assignment)
+        keep(self, "_place", place)
+        keep(self, "outcome", outcome)
+
+    @staticmethod
+    def of(first: int, batch: int, points: Sequence[Assignment], outcomes: Sequence[Outcome]) -> list[Trial]:
+        """The trials of some assignments, numbered from `first` on; ValueError unless each has an outcome."""
+        among = repeat(points, len(points)) if isinstance(points, Points) else points
+        return [
+            Trial(first + place, batch, assignment, outcome, place)
+            for place, (assignment, outcome) in enumerate(zip(among, outcomes, strict=True))
+        ]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __reduce__(self) -> tuple[type[Trial], tuple[int, int, Assignment, Outcome]]:
+        return Trial, self._fields  # not the points around it
+
+    @property
+    def _fields(self) -> tuple[int, int, Assignment, Outcome]:
+        return self.number, self.batch, self.assignment, self.outcome
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields == other._fields if isinstance(other, Trial) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._fields)
+
+    def __repr__(self) -> str:
+        return f"Trial({self.number!r}, {self.batch!r}, {self.assignment!r}, {self.outcome!r})"
+
+    @property
+    def assignment(self) -> Assignment:
+        among = self._among
+        return among[self._place] if isinstance(among, Points) else among
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is that of the float model."""
+        among = self._among
+        return not (among.space.variables if isinstance(among, Points) else among)
+
+    def is_in(self, space: Space) -> bool:
+        """Whether its assignment is a point of the space."""
+        among = self._among
+        return (isinstance(among, Points) and among.space is space) or self.assignment in space
 
     @property
     def values(self) -> dict[str, float]:
@@ -32,6 +96,12 @@ class Trial:
     @property
     def failed(self) -> bool:
         return isinstance(self.outcome, Failure)
+
+    @property
+    def point(self) -> tuple[Space, Sequence[int]] | None:
+        """The space and the choice indexes, where it is kept as these: no assignment is made."""
+        among = self._among
+        return (among.space, among.rows[self._place].tolist()) if isinstance(among, Points) else None
 
 
 def to_json_number(value: float) -> float | str:
@@ -75,13 +145,21 @@ def to_record(trial: Trial) -> dict[str, Any]:
     return record | {"seconds": round(trial.outcome.seconds, 6)}
 
 
-def from_record(record: dict[str, Any]) -> Trial:
-    """The trial of a JSON object; KeyError, TypeError or ValueError where it isn't one."""
+def from_record(
+    record: Mapping[str, Any], shared: dict[tuple[str, ...], tuple[str, ...]] | None = None
+) -> Trial:
+    """The trial of a JSON object; KeyError, TypeError, ValueError or AttributeError where it isn't one.
+
+    Trials read with the same `shared` keep their sites in one tuple, if they are the same.
+    """
     seconds = float(record["seconds"])
     outcome: Outcome
     if "failure" in record:
         outcome = Failure(str(record["failure"]), seconds)
     else:
         outcome = Measurement({name: float(value) for name, value in record["metrics"].items()}, seconds)
-    assignment = Assignment.of({str(site): str(name) for site, name in record["assignment"].items()})
+    choices = record["assignment"]
+    formats = tuple([intern(str(name)) for name in choices.values()])
+    sites = tuple(choices)
+    assignment = Assignment(sites if shared is None else shared.setdefault(sites, sites), formats)
     return Trial(int(record["number"]), int(record["batch"]), assignment, outcome)

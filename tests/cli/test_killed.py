@@ -123,7 +123,7 @@ def wait_for_lines(run: Path, count: int, process: int) -> None:
         try:
             if ") Z " in Path(f"/proc/{process}/stat").read_text():
                 return
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # gone, before or while it was read
             return
         time.sleep(0.0005)
 

@@ -49,6 +49,7 @@ KEYS = {
     "stopped": str,
     "space_size": int,
     "duplicates": int,
+    "pruned": int,
     "baseline": dict,
     "baseline_test": dict,
     "test_key": str,

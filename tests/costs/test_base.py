@@ -15,7 +15,7 @@ from bitfront.costs.bounds import _POINTS_ALONE
 from bitfront.formats import format
 from bitfront.graph.model import Graph
 from bitfront.metric import Metric
-from bitfront.space import FLOAT, Assignment, Space, Variable
+from bitfront.space import FLOAT, Assignment, Points, Space, Variable
 
 FORMATS = ("fp32", "fp16", "int8", "int8c", "uint4", "int4g32", "q3.4", "int2")
 SITES = (
@@ -148,3 +148,67 @@ def test_cost_depends_on_the_assignment_and_not_on_its_order(jsc_tiny):
     assert cost(jsc_tiny, Assignment.of(choices)) == cost(jsc_tiny, Assignment.of(turned))
     smaller = replace(jsc_tiny, parameters=jsc_tiny.parameters[:2])
     assert cost(smaller, FLOAT) == 128
+
+
+def _all(space: Space) -> Points:
+    return Points(space, space.rows_at(range(space.size)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(space=spaces())
+@settings(max_examples=40, deadline=None)
+def test_many_points_cost_what_each_costs(jsc_tiny, name, space):
+    compiled = plugins.load("costs", name)().compile(jsc_tiny)
+    points = _all(space)
+    wanted = [compiled(point) for point in points]
+    assert compiled.many(points) == compiled.many(list(points)) == wanted
+    assert compiled.many(points[:0]) == compiled.many([]) == []
+
+
+@given(data=st.data(), space=spaces())
+@settings(max_examples=150, deadline=None)
+def test_many_points_cost_the_same_to_the_last_bit(jsc_tiny, data, space):
+    """Whatever the terms are: whole, fractions, of all sizes, cancelling each other, on several variables."""
+    numbers = st.one_of(
+        st.integers(-1000, 1000).map(float),
+        st.floats(-1e6, 1e6),
+        st.floats(allow_nan=False, allow_infinity=False, width=64),
+        st.sampled_from([1.0, 2.0**-53, 2.0**-106, -(2.0**-54), 0.1, -0.1, 2.0**53]),
+    )
+    terms: list[Term] = []
+    for _ in range(data.draw(st.integers(0, 6))):
+        sites = tuple(data.draw(st.lists(st.sampled_from(SITES), max_size=3)))
+        values = data.draw(st.lists(numbers, min_size=1, max_size=4))
+        terms.append(
+            Term(
+                sites,
+                lambda formats, values=values: values[sum(map(len, map(str, formats))) % len(values)],
+            )
+        )
+    try:
+        compiled = _cost((*terms, constant(data.draw(numbers)))).compile(jsc_tiny)
+        wanted = [compiled(point) for point in _all(space)]
+    except OverflowError:  # fsum can't hold the sum
+        return
+    assert list(map(repr, compiled.many(_all(space)))) == list(map(repr, wanted))
+
+
+def test_many_of_a_term_too_large_to_keep(jsc_tiny, monkeypatch):
+    monkeypatch.setattr("bitfront.costs.lookup._KEPT", 8)
+    space = Space(tuple(Variable((site,), ("int8", "int4", "int2")) for site in SITES[:3]))
+    asked = []
+    term = Term(
+        SITES[:3], lambda f: asked.append(f) or f[0].element.bits - f[1].element.bits * f[2].element.bits
+    )
+    compiled = _cost((term,)).compile(jsc_tiny)
+    assert (
+        compiled.many(_all(space)) == compiled.many(_all(space)) == [compiled(point) for point in _all(space)]
+    )
+    assert len(asked) == space.size
+
+
+def test_one_compiled_cost_serves_several_spaces(jsc_tiny):
+    compiled = plugins.load("costs", "size")().compile(jsc_tiny)
+    for formats in (("int8", "int4"), ("int2",), ("fp32", "int8c", "int3")):
+        space = Space((Variable((SITES[2],), formats), Variable((SITES[0], SITES[3]), formats)))
+        assert compiled.many(_all(space)) == [compiled(point) for point in _all(space)]

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 from bitfront.metric import Failure, Limit, Measurement, Outcome
 from bitfront.pareto import front, hypervolume
 from bitfront.space import FLOAT, Assignment
-from bitfront.strategies.base import Problem, Strategy, StrategyFactory
-from bitfront.strategies.optuna import nsga2, nsga3, tpe
+from bitfront.strategies.base import Problem, Strategy, StrategyFactory, pruned
+from bitfront.strategies.optuna import REJECTIONS, nsga2, nsga3, tpe
 from bitfront.strategies.sampling import random
 from bitfront.testing.strategies import AGREEMENT, LOSS, SIZE, drive, measured, problem_of, space_of
 from bitfront.trial import Trial
@@ -127,7 +127,7 @@ def test_the_first_generation_holds_the_references(factory: StrategyFactory) -> 
 @pytest.mark.parametrize("high", [50.0, -1.0])
 def test_the_first_generation_holds_the_best_of_an_older_run(factory: StrategyFactory, high: float) -> None:
     """However many there are, no more than a batch is proposed again; limits count where any are kept."""
-    problem = problem_of(space_of(*[5] * 12), limits=(Limit(SIZE, high=high),), trials=50)
+    problem = problem_of(space_of(*[5] * 12), limits=(Limit(SIZE, high=high),), trials=50, exact=False)
     older = trials_of(problem, random(problem).ask(1000))
     eligible = [trial for trial in older if problem.objectives.feasible(trial.values)] or older
     best = [eligible[index] for index in front([problem.objectives.vector(t.values) for t in eligible])]
@@ -174,7 +174,7 @@ def test_beats_random(factory: StrategyFactory, margin: float) -> None:
 
 @ALL
 def test_keeps_a_limit_more_often_than_random(factory: StrategyFactory) -> None:
-    problem = problem_of(space_of(*[5] * 10), limits=(Limit(SIZE, high=24.0),), trials=60)
+    problem = problem_of(space_of(*[5] * 10), limits=(Limit(SIZE, high=24.0),), trials=60, exact=False)
 
     def share(found: list[Measurement]) -> float:
         return sum(problem.objectives.feasible(each.values) for each in found) / len(found)
@@ -191,3 +191,51 @@ def test_the_sampler_is_asked_by_format_names() -> None:
         "layer0:weight": ("int8", "int6", "int4"),
         "layer1:weight": ("int8", "int6"),
     }
+
+
+def ruled_out(strategy: Strategy) -> list[optuna.trial.FrozenTrial]:
+    """What was handed back to the sampler: complete, and breaking a limit."""
+    return [
+        trial
+        for trial in study_of(strategy).trials
+        if trial.state == TrialState.COMPLETE and any(v > 0 for v in trial.constraints.values())
+    ]
+
+
+@ALL
+def test_what_breaks_an_exact_limit_is_handed_back(factory: StrategyFactory) -> None:
+    """At once, with what it breaks and no more; what was told about isn't counted, nor refused again."""
+    limits = (Limit(SIZE, high=16.0), Limit(AGREEMENT, low=0.5))
+    problem = problem_of(space_of(*[5] * 8), limits=limits, trials=40)
+    strategy = factory(problem)
+    asked = [point for _ in range(4) for point in strategy.ask(5)]
+    assert all(problem.costs["size"](point) <= 16.0 for point in asked)
+    handed_back = ruled_out(strategy)
+    assert 0 < pruned(strategy) <= len(handed_back) == len(study_of(strategy).trials) - len(asked)
+    for trial in handed_back:
+        assert set(trial.constraints) == {"0 size"}
+        chosen = Assignment.of({name: str(value) for name, value in trial.params.items()})
+        assert trial.constraints["0 size"] == pytest.approx((problem.costs["size"](chosen) - 16.0) / 16.0)
+
+
+@ALL
+def test_a_limit_that_nobody_keeps_is_not_searched_for_ever(factory: StrategyFactory) -> None:
+    """After so many rejections one is passed on, and then it isn't among those that weren't evaluated."""
+    problem = problem_of(space_of(*[5] * 10), limits=(Limit(SIZE, high=-1.0),))
+    strategy = factory(problem)
+    (asked,) = strategy.ask(1)
+    assert len(study_of(strategy).trials) == REJECTIONS + 1
+    assert pruned(strategy) <= REJECTIONS
+    strategy.tell(trials_of(problem, [asked]))
+    assert study_of(strategy).trials[-1].state == TrialState.COMPLETE
+
+
+@ALL
+def test_ends_when_all_is_proposed_or_ruled_out(factory: StrategyFactory) -> None:
+    problem = problem_of(space_of(3, 3), limits=(Limit(SIZE, high=2.0),))
+    strategy = factory(problem)
+    run = drive(strategy, problem, counts=[4] * 200)
+    assert len(run.proposed) < 200
+    evaluated = {*run.proposals, *problem.space.uniform().values()}
+    assert pruned(strategy) + len(evaluated) == problem.space.size
+    assert pruned(strategy) > 0

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bitfront.metric import Limit
 from bitfront.space import Assignment, Space
-from bitfront.strategies.base import StrategyFactory
+from bitfront.strategies.base import StrategyFactory, pruned
 from bitfront.strategies.sampling import permutation, qmc, random
-from bitfront.testing.strategies import problem_of, space_of
+from bitfront.testing.strategies import SIZE, problem_of, space_of
 
 
 def proposed(factory: StrategyFactory, space: Space, seed: int = 0, most: int = 10**6) -> list[Assignment]:
@@ -68,3 +69,23 @@ def test_qmc_is_more_even_than_random() -> None:
 
     space = space_of(*[4] * 8)
     assert all(unevenness(qmc, seed) < unevenness(random, seed) / 3 for seed in range(5))
+
+
+@pytest.mark.parametrize("factory", [random, qmc])
+def test_what_breaks_a_limit_is_left_out_of_the_same_sequence(factory: StrategyFactory) -> None:
+    space, limit = space_of(5, 4, 3, 3), Limit(SIZE, low=3.0, high=5.0)
+    free, bound = problem_of(space), problem_of(space, limits=(limit,))
+    everything = list(factory(free).ask(1000))
+    kept = [point for point in everything if limit.violation(bound.costs["size"](point)) <= 0]
+    strategy = factory(bound)
+    assert list(strategy.ask(5)) == kept[:5]
+    assert pruned(strategy) == everything.index(kept[4]) - 4
+    assert list(strategy.ask(1000)) == kept[5:]
+    assert pruned(strategy) == len(everything) - len(kept) > 10
+
+
+def test_drawing_ends_where_nothing_turns_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitfront.strategies.stream.SKIPS", 5000)
+    strategy = random(problem_of(space_of(*[5] * 60), limits=(Limit(SIZE, high=-1.0),)))
+    assert not strategy.ask(10)
+    assert 5000 <= pruned(strategy) < 7000

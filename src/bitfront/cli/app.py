@@ -81,6 +81,77 @@ def search(
 
 
 @app.command()
+def compare(
+    recipe: RecipeFile,
+    strategies: Annotated[
+        str, typer.Option(help="Names with commas between them.", metavar="NAMES")
+    ] = "brute-force,random,tpe",
+    repeats: Annotated[int, typer.Option(help="Runs of each, with other seeds.", min=1)] = 10,
+    trials: Annotated[
+        int | None, typer.Option(help="Evaluations of each run; the recipe's if not given.", min=1)
+    ] = None,
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact/--no-exact",
+            help="Evaluate the whole space first; if not given, where brute-force is compared and there are "
+            "at most 20,000 points.",
+            show_default=False,
+        ),
+    ] = None,
+    set_: Changes = _NONE,
+    run: Annotated[Path | None, typer.Option(help="Where it lies; runs/NAME-compare if not given.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which strategy needs how many evaluations: over seeds, with intervals and rank tests."""
+    from bitfront.cli.comparing import compare_recipe
+
+    compare_recipe(recipe, tuple(set_), strategies, repeats, trials, exact, run, json, quiet)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="What to write; it must not exist yet.", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", help="onnx, qonnx, hls4ml, safetensors, toml or mase.", show_default=False)
+    ],
+    trial: Annotated[int | None, typer.Option(help="The number of the trial.", min=0)] = None,
+    knee: Annotated[bool, typer.Option("--knee", help="The trial at the knee of the front.")] = False,
+    limit: Annotated[
+        float | None,
+        typer.Option(help="The mean difference allowed, as a share of the outputs' mean magnitude."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a trial as a file that deploys, and compare it with the simulator in a fresh process."""
+    from bitfront.cli.exporting import export_run
+
+    export_run(run, trial, knee, to, out, limit, json, quiet)
+
+
+@app.command()
+def suggest(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    max_: Annotated[
+        list[str], typer.Option("--max", help="At most: 'size=32 KiB'.", metavar="METRIC=LIMIT")
+    ] = _NONE,
+    min_: Annotated[
+        list[str], typer.Option("--min", help="At least: 'accuracy=baseline - 1%'.", metavar="METRIC=LIMIT")
+    ] = _NONE,
+    measure: Annotated[bool, typer.Option("--measure", help="Evaluate what is predicted.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """New limits answered from what a run learnt, without evaluating anything."""
+    from bitfront.cli.suggesting import suggest_limits
+
+    suggest_limits(run, tuple(min_), tuple(max_), measure, json, quiet)
+
+
+@app.command()
 def formats(
     name: Annotated[str, typer.Argument(help="One format.")] = "",
     plot: Annotated[bool, typer.Option("--plot", help="Draw its codes on a line.")] = False,

@@ -10,6 +10,7 @@ from rich.console import Console
 from bitfront.api import default_run
 from bitfront.cli import console
 from bitfront.cli.watching import Watcher
+from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.numbers import duration
@@ -49,6 +50,7 @@ def search_recipe(
 _STOPS = {
     "budget": "the budget of trials is spent",
     "covered": "every point of the space was evaluated",
+    "pruned": "every point of the space was evaluated or breaks a limit on what it is known to cost",
     "exhausted": "the strategy has nothing more to propose",
     "repeating": "the strategy proposed nothing new for long",
     "timeout": "time is up",
@@ -66,17 +68,21 @@ def show(results: Results) -> None:
     if (hidden := len(document["front"]) - len(shown_members(document))) > 0:
         out.print(f"{hidden} more of the front in front.json.\n", markup=False)
     size = results.space.size
-    distinct = sum(trial.assignment in results.space for trial in results.trials)
+    distinct = sum(trial.is_in(results.space) for trial in results.trials)
     share = f"{distinct:,} of {size:,} points" if size < 10**9 else f"{distinct:,} of {_power(size)} points"
     out.print(
         f"{share} evaluated ({_percent(distinct, size)}), {document['failed']} failed, "
-        f"{duration(results.seconds)}; {_STOPS[results.progress.stopped]}.",
+        f"{duration(results.seconds)}; {_STOPS[_stop(results.progress)]}.",
         markup=False,
         soft_wrap=True,
     )
     if results.knee is not None and len(results.knee.assignment) <= 12:
         chosen = ", ".join(f"{site} {name}" for site, name in results.knee.assignment.items())
         out.print(f"★ trial {results.knee.trial.number}: {chosen}", markup=False, soft_wrap=True)
+
+
+def _stop(progress: Progress) -> str:
+    return "pruned" if progress.stopped == "covered" and progress.pruned else progress.stopped
 
 
 def show_notes(results: Results, said: Iterable[str]) -> None:

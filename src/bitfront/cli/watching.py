@@ -51,8 +51,8 @@ class Watcher:
         metrics = self._objectives()
         for trial in trials:
             self._failed += trial.failed
-            self._given += not trial.batch and trial.assignment in self._job.space
-            for metric in metrics if trial.assignment and not trial.failed else ():
+            self._given += not trial.batch and trial.is_in(self._job.space)
+            for metric in metrics if not (trial.is_float or trial.failed) else ():
                 value = trial.values[metric.name]
                 best = self._best.get(metric.name, value)
                 self._best[metric.name] = min(best, value, key=metric.minimised)
@@ -62,7 +62,7 @@ class Watcher:
         if self._task is None:  # not before: what is noted at the start would run into the bar
             self._bar.start()
             self._task = self._bar.add_task("search", state="")
-        total = min(progress.budget.trials, self._job.space.size - self._given)
+        total = min(progress.budget.trials, self._job.space.size - self._given - progress.pruned)
         state = self._state(progress, metrics[:2])
         self._bar.update(self._task, completed=progress.evaluated, total=total, state=state)
 
@@ -77,4 +77,7 @@ class Watcher:
         best = ", ".join(f"{metric.name} {human(self._best[metric.name], metric.unit)}" for metric in found)
         seconds = max(time.monotonic() - progress.started, 1e-3)
         rate = (progress.evaluated - progress.replayed) / seconds
-        return f"best {best} · {rate:.0f}/s" + (f" · {self._failed} failed" if self._failed else "")
+        failed = f" · {self._failed} failed" if self._failed else ""
+        return f"best {best} · {rate:.0f}/s{failed}" + (
+            f" · {progress.pruned:,} ruled out" if progress.pruned else ""
+        )

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bitfront.errors import DataError, RecipeError
+from bitfront.errors import DataError, RecipeError, reason_of
 from bitfront.graph.model import Graph
 from bitfront.quality.base import Quality
 from bitfront.quality.labels import check_labels
-from bitfront.recipe.weights import reason_of
 from bitfront.runtime.data import Examples, Splits
 from bitfront.runtime.plan import Plan
 

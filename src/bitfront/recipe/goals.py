@@ -10,10 +10,11 @@ from bitfront import plugins
 from bitfront.costs.base import Cost
 from bitfront.errors import RecipeError, suggest
 from bitfront.graph.model import Graph
+from bitfront.latency.metrics import MEASURED
 from bitfront.metric import Limit, Metric, Objective, Objectives
 from bitfront.quality.base import Quality
 from bitfront.recipe.locating import blamed
-from bitfront.recipe.schema import MetricTable, Recipe, SearchTable
+from bitfront.recipe.schema import LatencyTable, MetricTable, Recipe, SearchTable
 from bitfront.recipe.units import Bound, bound
 from bitfront.space import Space
 
@@ -26,12 +27,14 @@ class Goals:
 
     qualities: tuple[Quality, ...]
     costs: tuple[Cost, ...]
+    measured: tuple[Metric, ...]
     bounds: Mapping[str, tuple[Bound | None, Bound | None]]
     recipe: Recipe
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        return {made.metric.name: made.metric for made in (*self.qualities, *self.costs)}
+        made = {made.metric.name: made.metric for made in (*self.qualities, *self.costs)}
+        return made | {metric.name: metric for metric in self.measured}
 
     def objectives(self, baseline: Mapping[str, float]) -> Objectives:
         """Objectives and limits, once the float model's values are known.
@@ -135,26 +138,32 @@ def make_goals(recipe: Recipe) -> Goals:
     """
     qualities: list[Quality] = []
     costs: list[Cost] = []
+    measured: list[Metric] = []
     bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
     for name, table in recipe.metrics.items():
         made = _make(name, table)
-        if isinstance(made, Quality):
+        metric = made if isinstance(made, Metric) else made.metric
+        if isinstance(made, Metric):
+            measured.append(made)
+        elif isinstance(made, Quality):
             qualities.append(made)
         else:
             costs.append(made)
-        _check_weight(made.metric, table, recipe.search)
-        low, high = _bound(name, "min", table.min, made.metric), _bound(name, "max", table.max, made.metric)
+        _check_weight(metric, table, recipe.search)
+        low, high = _bound(name, "min", table.min, metric), _bound(name, "max", table.max, metric)
         if low is not None and high is not None and low.factor == high.factor == 0:
-            _check_order(made.metric, low.offset, high.offset)
+            _check_order(metric, low.offset, high.offset)
         bounds[name] = (low, high)
     limited = {name: pair for name, pair in bounds.items() if pair != (None, None)}
-    return Goals(tuple(qualities), tuple(costs), limited, recipe)
+    return Goals(tuple(qualities), tuple(costs), tuple(measured), limited, recipe)
 
 
-def _make(name: str, table: MetricTable) -> Quality | Cost:
+def _make(name: str, table: MetricTable) -> Quality | Cost | Metric:
+    if name in MEASURED:
+        return _measured(name, table)
     family = next((group for group in ("quality", "costs") if name in plugins.names(group)), None)
     if family is None:
-        known = (*plugins.names("quality"), *plugins.names("costs"))
+        known = (*plugins.names("quality"), *plugins.names("costs"), *MEASURED)
         raise RecipeError(f"'{name}' is not a metric ({suggest(name, known)}).", ("metrics", name))
     factory = plugins.load(family, name)
     parameters = inspect.signature(factory).parameters
@@ -171,6 +180,19 @@ def _make(name: str, table: MetricTable) -> Quality | Cost:
     except (TypeError, ValueError) as error:
         raise RecipeError(f"The options of {name} don't work: {error}.", ("metrics", name)) from error
     return made if table.goal is None else replace(made, metric=replace(made.metric, goal=table.goal))
+
+
+def _measured(name: str, table: MetricTable) -> Metric:
+    """A metric of the runtime; what it is measured with stands under [latency]."""
+    for option in table.options:
+        known = (*MetricTable.model_fields, *LatencyTable.model_fields)
+        hint = " of [latency], not" if option in LatencyTable.model_fields else " neither of [latency] nor"
+        raise RecipeError(
+            f"'{option}' is a key{hint} of the metric {name} ({suggest(option, known)}).",
+            ("metrics", name, option),
+        )
+    metric = MEASURED[name]
+    return metric if table.goal is None else replace(metric, goal=table.goal)
 
 
 def _bound(name: str, key: str, value: float | int | str | None, metric: Metric) -> Bound | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from bitfront.formats.calibration import calibrator
 from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
+from bitfront.quality.base import Quality
 from bitfront.recipe.checks import (
     check_inputs,
     check_label_range,
@@ -23,10 +24,11 @@ from bitfront.recipe.checks import (
     unknown_operations,
     unread_tensors,
 )
+from bitfront.recipe.divergence import affordable, divergence_of
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
-from bitfront.recipe.schema import Recipe
+from bitfront.recipe.schema import LatencyTable, Recipe
 from bitfront.recipe.sources import load_data, load_model, split
 from bitfront.recipe.weights import check_weights
 from bitfront.rules import Rule, build_space
@@ -36,8 +38,14 @@ from bitfront.runtime.compile import compile_plan
 from bitfront.runtime.data import Splits
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
+from bitfront.runtime.sensitivity import sensitivities
 from bitfront.space import Space
-from bitfront.strategies.base import Problem, Strategy
+from bitfront.strategies.base import Prior, Problem, Strategy
+
+if TYPE_CHECKING:  # a search that measures no latency needs no runtime
+    from bitfront.latency.layers import Layers
+    from bitfront.latency.lowering import Lowering
+    from bitfront.latency.measure import MeasuredEvaluator, Measurer
 
 
 class Job:
@@ -61,6 +69,7 @@ class Job:
         self._given_data = data
         self._batch_size = batch_size
         self._given_output = output
+        self.raced: tuple[str, ...] = ()  # strategies that run on this job beside the recipe's
 
     @property
     def given(self) -> bool:
@@ -162,7 +171,7 @@ class Job:
         Raises:
             InputError: the recipe, the model or the data is wrong.
         """
-        self._strategy_factory()
+        self._strategy_factory(self.recipe.search.strategy)
         goals = self.goals
         with blamed("data", "calibration_method"):
             calibrator(self._calibration)
@@ -170,6 +179,7 @@ class Job:
         if weights:
             _ = self.program  # then the graph comes from it
         notes = goals.check_possible(self.graph, self.space)
+        notes += self._check_latency() if weights else []
         notes += unknown_operations(self.graph) + unread_tensors(self.graph)
         if self.recipe.search.workers > 1:
             notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
@@ -190,18 +200,92 @@ class Job:
         return Candidates(self.plan, observations, self._calibration)
 
     @cached_property
-    def evaluator(self) -> ModelEvaluator:
-        """Judges on the search split."""
+    def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
+        """Judges on the search split, and measures latencies where a metric is one."""
+        if not self.goals.measured:
+            return self.judge
+        from bitfront.latency.measure import MeasuredEvaluator
+
+        return MeasuredEvaluator(self.judge, self.measurer, self.goals.measured)
+
+    @cached_property
+    def layers(self) -> Layers:
+        """The layers that have kernels of their own."""
+        from bitfront.latency.layers import Layers
+        from bitfront.latency.network import Network
+
+        return Layers(Network(self.program, self.plan))
+
+    @cached_property
+    def lowering(self) -> Lowering:
+        """Lowers candidates to what a runtime computes."""
+        from bitfront.latency.lowering import Lowering
+
+        otherwise, data = self._latency.no_kernel, self.splits.calibration
+        return Lowering(
+            self.layers, self.candidates, data, self._calibration, otherwise, batch_size=self.batch_size
+        )
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """Measures latencies, beside the float model."""
+        from bitfront.latency.measure import Measurer, Settings
+
+        settings = Settings(**self._latency.model_dump())
+        return Measurer(self.lowering, self.splits.search[: settings.batch].inputs, settings)
+
+    @property
+    def _latency(self) -> LatencyTable:
+        return self.recipe.latency or LatencyTable()
+
+    def _check_latency(self) -> list[str]:
+        """What the space asks of a runtime that has no kernel for it."""
+        if not self.goals.measured:
+            return []
+        from bitfront.latency.check import check_space
+
+        return check_space(self.layers, self.space, self._latency.no_kernel)
+
+    @cached_property
+    def judge(self) -> ModelEvaluator:
+        """Judges on the search split; knows nothing of runtimes."""
         with blamed("data", "factory"):
             check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
         width = pass_size(self.graph)
-        return ModelEvaluator(
-            self.plan, self.candidates, self.splits.search, width, self.goals.qualities, costs
+        return ModelEvaluator(self.plan, self.candidates, self.splits.search, width, self.qualities, costs)
+
+    @cached_property
+    def divergence(self) -> Quality | None:
+        """How far outputs are from the float model's, where a strategy wants to know and the memory allows it."""
+        factories = [self._strategy_factory(name) for name in (self.recipe.search.strategy, *self.raced)]
+        wanted = any(getattr(factory, "wants_divergence", False) for factory in factories)
+        if not wanted or not self.goals.qualities or not affordable(self.plan, self.splits.search):
+            return None
+        return divergence_of(self.goals.qualities)
+
+    @property
+    def qualities(self) -> tuple[Quality, ...]:
+        """What candidates are judged by: the recipe's metrics, and the divergence."""
+        found, added = self.goals.qualities, self.divergence
+        return found if added is None or added in found else (*found, added)
+
+    @cached_property
+    def prior(self) -> Prior | None:
+        """What single changes do to the outputs for some calibration examples."""
+        if self.divergence is None:
+            return None
+        return sensitivities(
+            self.plan,
+            self.candidates,
+            self.splits.calibration,
+            self.space,
+            self.divergence,
+            len(self.splits.search),
+            pass_size(self.graph),
         )
 
-    def _strategy_factory(self) -> Any:
-        name = self.recipe.search.strategy
+    def _strategy_factory(self, name: str) -> Any:
         known = plugins.names("strategies")
         if name not in known:
             raise RecipeError(f"'{name}' is not a strategy ({suggest(name, known)}).", ("search", "strategy"))
@@ -211,9 +295,12 @@ class Job:
         """The recipe's strategy, fresh. It plans for a budget of `planned`, that of the run's start."""
         search = self.recipe.search
         costs = {cost.metric.name: cost.compile(self.graph) for cost in self.goals.costs}
+        factory = self._strategy_factory(search.strategy)
         problem = Problem(self.space, objectives, planned or search.trials, search.seed, costs)
+        if getattr(factory, "wants_divergence", False) and self.divergence is not None:
+            problem = replace(problem, divergence=self.divergence.metric, prior=lambda: self.prior)
         with blamed("search", "strategy"):
-            strategy = self._strategy_factory()(problem)
+            strategy = factory(problem)
         if search.batch is not None:
             strategy.batch_size = search.batch
         return strategy
@@ -239,4 +326,5 @@ class Job:
                 for name, table in self.recipe.metrics.items()
             },
             "hashes": self.hashes(),
+            **({"latency": self._latency.model_dump()} if self.goals.measured else {}),
         }

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from bitfront.errors import RecipeError, suggest
 from bitfront.recipe.schema import (
     DataTable,
+    LatencyTable,
     MetricTable,
     ModelTable,
     RuleTable,
@@ -24,6 +25,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "metrics": MetricTable,
     "search": SearchTable,
     "train": TrainTable,
+    "latency": LatencyTable,
 }
 
 _KINDS = {  # of pydantic's errors: what was wanted

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx import Node
 
-from bitfront.errors import ModelError
-from bitfront.recipe.archives import check_archive
-from bitfront.recipe.weights import reason_of
+from bitfront.archives import check_archive
+from bitfront.errors import ModelError, reason_of
 
 _ADVICE = (
     "Candidates are judged in batches of any size: export it with dynamic_shapes that give the first axis of "

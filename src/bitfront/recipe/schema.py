@@ -131,6 +131,18 @@ class SearchTable(_Table):
         return None if self.timeout is None else seconds(self.timeout)
 
 
+class LatencyTable(_Table):
+    """What the latencies among the metrics are latencies of."""
+
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    threads: int = Field(default=1, ge=1)
+    batch: int = Field(default=1, ge=1)
+    iterations: int | None = Field(default=None, ge=10)
+    no_kernel: Literal["error", "float", "container"] = "error"
+    accuracy_level: Literal[1, 4] = 1
+    receipt: Literal["error", "flag"] = "error"
+
+
 class TrainTable(_Table):
     """How `bitfront train` fits the float model."""
 
@@ -149,6 +161,7 @@ class Recipe(_Table):
     metrics: dict[str, MetricTable]
     search: SearchTable = SearchTable()
     train: TrainTable = TrainTable()
+    latency: LatencyTable | None = None
 
     @field_validator("space")
     @classmethod

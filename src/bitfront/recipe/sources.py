@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitfront.errors import DataError, InputError, ModelError, RecipeError, suggest
+from bitfront.errors import DataError, InputError, ModelError, RecipeError, reason_of, suggest
 from bitfront.recipe.locating import Keys, blamed
 from bitfront.recipe.neighbours import importable
 from bitfront.recipe.programs import load_program
 from bitfront.recipe.schema import DataTable, ModelTable
-from bitfront.recipe.weights import check_weights, load_weights, reason_of
+from bitfront.recipe.weights import check_weights, load_weights
 from bitfront.runtime.data import Examples, Splits, splits
 
 

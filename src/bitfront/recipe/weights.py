@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from bitfront.errors import ModelError
+from bitfront.errors import ModelError, reason_of
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -66,9 +66,3 @@ def check_weights(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ModelError(f"The weights of the model hold NaN or infinity in '{name}'.")
-
-
-def reason_of(error: BaseException) -> str:
-    """The kind and words of an error that other people's code raised."""
-    said = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__

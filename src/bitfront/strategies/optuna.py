@@ -10,9 +10,10 @@ import logging
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -22,9 +23,12 @@ from optuna.trial import TrialState, create_trial
 
 from bitfront.metric import Limit
 from bitfront.pareto import front
-from bitfront.space import Assignment
+from bitfront.space import Points
 from bitfront.strategies.base import Problem, Strategy
+from bitfront.strategies.exact import ExactLimits
 from bitfront.trial import Trial
+
+REJECTIONS = 32  # candidates in a row that are handed back because of what they cost
 
 
 def tpe(problem: Problem) -> Strategy:
@@ -82,7 +86,12 @@ class Sampled:
     which only a part is told leaves the rest open. What was never proposed is an observation: a reference,
     or a trial of an older run. Where `observations_compete`, the best of them are proposed again instead, a
     batch at most, because a genetic algorithm breeds from its own only. Ends when every point of the space
-    was proposed; before that, it may propose a point again.
+    was proposed or ruled out; before that, it may propose a point again.
+
+    A candidate that breaks a limit on an exact cost, and wasn't told, is handed back to the sampler as
+    infeasible at once, and another asked for. Samplers rank such candidates by what they break alone, so it
+    learns as much as if they had been evaluated. After 32 in a row the next is proposed whatever it breaks,
+    since one that needs this many learns too little from cost alone.
     """
 
     def __init__(
@@ -90,31 +99,45 @@ class Sampled:
     ) -> None:
         self.batch_size = batch_size
         self._problem = problem
+        self._space = problem.space
+        self._limits = ExactLimits(problem)
         self._observations_compete = observations_compete
         self._distributions: dict[str, BaseDistribution] = {
             variable.name: CategoricalDistribution(variable.formats) for variable in problem.space.variables
         }
-        self._open: dict[Assignment, deque[optuna.Trial]] = {}
-        self._proposed: set[Assignment] = set()
+        self._open: dict[Hashable, deque[optuna.Trial]] = {}
+        self._ruled_out: set[Hashable] = set()
+        self._told: set[Hashable] = set()  # points that break an exact limit, and were evaluated nevertheless
+        self._settled: set[Hashable] = set()  # all of these, and what was proposed
         self._finite = [_Finite() for _ in range(problem.objectives.dimensions)]
         with _quiet():
             directions = [StudyDirection.MINIMIZE] * problem.objectives.dimensions
             self._study = optuna.create_study(sampler=sampler, directions=directions)
 
-    def ask(self, count: int) -> list[Assignment]:
-        asked: list[Assignment] = []
-        while len(asked) < count and len(self._proposed) < self._problem.space.size:
-            asked.append(self._propose())
-        return asked
+    @property
+    def pruned(self) -> int:
+        """How many points were ruled out."""
+        return len(self._ruled_out)
+
+    def ask(self, count: int) -> Points:
+        rows: list[Sequence[int]] = []
+        while len(rows) < count and (row := self._propose()) is not None:
+            rows.append(row)
+        shape = (len(rows), len(self._space.variables))
+        return Points(self._space, np.array(rows, dtype=np.int64).reshape(shape))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         observed: list[Trial] = []
-        for trial in trials:
-            waiting = self._open.get(trial.assignment)
+        for trial, key in zip(trials, self._space.keys([trial.assignment for trial in trials]), strict=True):
+            waiting = self._open.get(key)
             if waiting:
                 self._finish(waiting.popleft(), trial)
-            elif not trial.failed and trial.assignment in self._problem.space:
-                observed.append(trial)
+            elif trial.assignment in self._space:
+                if self._limits and self._limits.broken(trial.assignment):
+                    self._told.add(key)
+                    self._settled.add(key)
+                if not trial.failed:
+                    observed.append(trial)
         if self._observations_compete:
             for trial in self._best(observed):
                 self._study.enqueue_trial(self._choices(trial))
@@ -122,16 +145,38 @@ class Sampled:
             for trial in observed:
                 self._observe(trial)
 
-    def _propose(self) -> Assignment:
-        trial = self._study.ask()
-        row = [
-            variable.formats.index(str(trial.suggest_categorical(variable.name, variable.formats)))
-            for variable in self._problem.space.variables
-        ]
-        assignment = self._problem.space.assignment(row)
-        self._open.setdefault(assignment, deque()).append(trial)
-        self._proposed.add(assignment)
-        return assignment
+    def _propose(self) -> Sequence[int] | None:
+        """The row of the next candidate; None where all points were proposed or ruled out."""
+        rejected = 0
+        while len(self._settled) < self._space.size:
+            trial = self._study.ask()
+            row = [
+                variable.formats.index(str(trial.suggest_categorical(variable.name, variable.formats)))
+                for variable in self._space.variables
+            ]
+            (key,) = self._space.row_keys(np.array([row], dtype=np.int64))
+            self._settled.add(key)
+            if rejected < REJECTIONS and self._reject(trial, row, key):
+                rejected += 1
+                continue
+            self._ruled_out.discard(key)
+            self._open.setdefault(key, deque()).append(trial)
+            return row
+        return None
+
+    def _reject(self, trial: optuna.Trial, row: Sequence[int], key: Hashable) -> bool:
+        """Hand a candidate back as infeasible if it breaks an exact limit; whether it did."""
+        if not self._limits or key in self._told or key in self._open:
+            return False
+        assignment = self._space.assignment(row)
+        if not self._limits.broken(assignment):
+            return False
+        self._ruled_out.add(key)
+        for constraint, violation in self._constraints(self._limits.values(assignment)).items():
+            trial.set_constraint(constraint, violation)
+        # Nobody compares the objectives of what is infeasible, but there must be some.
+        self._study.tell(trial, [finite.worst for finite in self._finite])
+        return True
 
     def _finish(self, proposal: optuna.Trial, trial: Trial) -> None:
         if trial.failed:
@@ -152,7 +197,8 @@ class Sampled:
         )
 
     def _choices(self, trial: Trial) -> dict[str, str]:
-        return {name: trial.assignment[name] for name in self._distributions}
+        chosen = dict(trial.assignment)
+        return {name: chosen[name] for name in self._distributions}
 
     def _best(self, observed: Sequence[Trial]) -> Sequence[Trial]:
         """A batch at most: the front of those that keep the limits, if any do, thinned out evenly."""
@@ -170,6 +216,7 @@ class Sampled:
         return {
             f"{number} {limit.metric.name}": limit.violation(values[limit.metric.name]) / _scale(limit)
             for number, limit in enumerate(limits)
+            if limit.metric.name in values
         }
 
 
@@ -182,6 +229,11 @@ class _Finite:
 
     def __init__(self) -> None:
         self._low, self._high = math.inf, -math.inf
+
+    @property
+    def worst(self) -> float:
+        """The worst finite value so far."""
+        return 0.0 if self._low > self._high else self._high
 
     def __call__(self, value: float) -> float:
         if math.isfinite(value):

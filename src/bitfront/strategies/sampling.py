@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from random import Random
 
 import numpy as np
 
 from bitfront.space import Space
 from bitfront.strategies.base import Problem, Strategy
-from bitfront.strategies.exhaustive import Stream
+from bitfront.strategies.stream import Rows, Stream, blocks
 
 BLOCK = 64  # a power of two keeps a Sobol sequence balanced
 PATIENCE = 4096  # draws without a new point after which the sequence counts as exhausted
@@ -21,9 +21,11 @@ def random(problem: Problem) -> Strategy:
     A permutation of the point indexes, shuffled only as far as it is read (R. Durstenfeld, "Algorithm 235:
     Random permutation", CACM 7(7), 1964, with the untouched places left out of memory). So it takes the same
     time near exhaustion as at the start, and memory only for what was proposed, in a space of any size.
+    Points that break a limit on an exact cost are passed over.
     """
     space = problem.space
-    return Stream(space.point(index) for index in permutation(space.size, Random(problem.seed)))
+    numbers = permutation(space.size, Random(problem.seed))
+    return Stream(problem, blocks(space, numbers))
 
 
 def permutation(size: int, generator: Random) -> Iterator[int]:
@@ -51,38 +53,44 @@ def qmc(problem: Problem) -> Strategy:
     meets points of a small space again; repeats are passed over, and when 4,096 draws in a row bring nothing
     new the sequence has given what it can.
 
+    Points that break a limit on an exact cost are passed over as well.
+
     Not Optuna's QMCSampler: that one draws its first point independently of the sequence, and builds the
     sequence anew, up to where it stands, for each proposal.
     """
-    space = problem.space
-    return Stream(space.assignment(row) for row in _distinct(space, problem.seed))
+    return Stream(problem, _distinct(problem.space, problem.seed))
 
 
-def _distinct(space: Space, seed: int) -> Iterator[tuple[int, ...]]:
-    seen: set[tuple[int, ...]] = set()
+def _distinct(space: Space, seed: int) -> Iterator[Rows]:
+    seen: set[Hashable] = set()
     stale = 0
-    for row in _sobol_rows(space, seed):
-        if row in seen:
-            stale += 1
-        else:
-            stale = 0
-            seen.add(row)
-            yield row
+    for rows in _sobol_rows(space, seed):
+        fresh: list[int] = []
+        for place, key in enumerate(space.row_keys(rows)):
+            if key in seen:
+                stale += 1
+            else:
+                stale = 0
+                seen.add(key)
+                fresh.append(place)
+            if stale == PATIENCE:
+                break
+        yield rows[fresh]
         if len(seen) == space.size or stale == PATIENCE:
             return
 
 
-def _sobol_rows(space: Space, seed: int) -> Iterator[tuple[int, ...]]:
+def _sobol_rows(space: Space, seed: int) -> Iterator[Rows]:
     """Rows of choice indexes along the sequence, without end; repeats included."""
     from scipy.stats.qmc import Sobol  # takes half a second to import
 
     choices = np.array([len(variable.formats) for variable in space.variables])
     searched = np.flatnonzero(choices > 1)
-    rows = np.zeros((BLOCK, len(choices)), dtype=np.int64)
     if not len(searched):
-        yield tuple(rows[0].tolist())
+        yield np.zeros((1, len(choices)), dtype=np.int64)
         return
     sequence = Sobol(len(searched), scramble=True, rng=np.random.default_rng(seed % 2**64))
     while True:
+        rows = np.zeros((BLOCK, len(choices)), dtype=np.int64)
         rows[:, searched] = sequence.random(BLOCK) * choices[searched]  # the fraction is cut off
-        yield from map(tuple, rows.tolist())
+        yield rows

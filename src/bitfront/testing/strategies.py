@@ -20,7 +20,7 @@ import numpy as np
 
 from bitfront.metric import Failure, Goal, Limit, Measurement, Metric, Objective, Objectives, Outcome
 from bitfront.space import FLOAT, Assignment, Space, Variable
-from bitfront.strategies.base import Problem, Strategy
+from bitfront.strategies.base import Problem, Strategy, pruned
 from bitfront.trial import Trial, from_record, seal, to_record, unseal
 
 LOSS = Metric("loss", "nats", "min")
@@ -50,10 +50,15 @@ def problem_of(
     combine: Goal | None = None,
     trials: int = 30,
     seed: int = 0,
+    exact: bool = True,
 ) -> Problem:
-    """A problem whose outcomes `measured` gives; loss and size are minimised unless metrics are named."""
+    """A problem whose outcomes `measured` gives; loss and size are minimised unless metrics are named.
+
+    The size is known without evaluating, if `exact`.
+    """
     objectives = Objectives(tuple(Objective(metric) for metric in metrics or (LOSS, SIZE)), limits, combine)
-    return Problem(space, objectives, trials, seed, {"size": lambda assignment: _size(space, assignment)})
+    costs = {"size": lambda assignment: _size(space, assignment)} if exact else {}
+    return Problem(space, objectives, trials, seed, costs)
 
 
 def measured(problem: Problem, assignment: Assignment) -> Outcome:
@@ -130,6 +135,7 @@ class StrategyLaws:
     """What every strategy must do. Inherit, and override `make`."""
 
     seeded = True  # False for a strategy without randomness
+    prunes = False  # True for one that never proposes what breaks a limit on an exact cost, and counts it
 
     def make(self, problem: Problem) -> Strategy:
         raise NotImplementedError
@@ -196,7 +202,23 @@ class StrategyLaws:
 
     def test_goes_on_when_nothing_is_feasible(self) -> None:
         limits = (Limit(SIZE, high=-1.0), Limit(AGREEMENT, low=2.0))
-        self.assert_runs(problem_of(space_of(5, 4, 3), limits=limits))
+        self.assert_runs(problem_of(space_of(5, 4, 3), limits=limits, exact=False))
+
+    def test_never_proposes_what_breaks_an_exact_limit(self) -> None:
+        """Not even a reference, which is evaluated anyway."""
+        for space in (space_of(5, 4, 3), space_of(*[5] * 30)) if self.prunes else ():
+            limit = Limit(SIZE, low=2.0, high=_size(space, space.point(space.size // 3)))
+            run = self.assert_runs(problem_of(space, limits=(limit, Limit(AGREEMENT, low=0.5))))
+            assert all(limit.violation(_size(space, assignment)) <= 0 for assignment in run.proposals)
+
+    def test_counts_what_it_has_ruled_out(self) -> None:
+        """With what was evaluated it is the whole space in the end, also where nothing keeps the limits."""
+        for high in (4.0, 2.75, -1.0) if self.prunes else ():
+            problem = problem_of(space_of(5, 4, 3), limits=(Limit(SIZE, high=high),), trials=100)
+            strategy = self.make(problem)
+            run = drive(strategy, problem, counts=[7] * 100)
+            evaluated = {*problem.space.uniform().values(), *run.proposals}
+            assert pruned(strategy) + len(evaluated) == problem.space.size
 
     def test_goes_on_after_infinite_values(self) -> None:
         for metrics in ((LOSS,), (LOSS, SIZE), (LOSS, SIZE, AGREEMENT)):

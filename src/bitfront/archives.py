@@ -19,8 +19,7 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from bitfront.errors import ModelError
-from bitfront.recipe.weights import reason_of
+from bitfront.errors import ModelError, reason_of
 
 _OPERATION = re.compile(
     r"torch\.ops(\.\w+){3}|torch\.ops\.higher_order\.\w+|torch\.sym_\w+|(_operator|math)\.\w+"
@@ -88,6 +87,8 @@ def _refusal(archive: ZipFile, name: str) -> str:
 
 
 def _is_plain(pickled: bytes) -> bool:
+    if not pickled:  # the program was saved without any
+        return True
     try:
         torch.load(BytesIO(pickled), weights_only=True)
     except Exception:  # the kinds of a broken pickle are many

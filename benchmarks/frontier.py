@@ -1,0 +1,243 @@
+"""How many evaluations the frontier strategy needs, against samplers, where the truth is known.
+
+Strategies are replayed from tables (`frontier_tables.py`): every point of a space was evaluated once. All begin
+with the same references (the float model, the uniform assignments), which count; known points don't count again.
+
+* to 95% and 99%: evaluations until the front found has that share of the true front's hypervolume. The corner is
+  that of `bitfront compare`: a tenth of the true front's range beyond its worst values.
+* limit: evaluations until the cheapest candidate found whose loss is at most 5% above the float model's (or
+  0.02 nats, where that is more) is within 5% of the cheapest one there is, of what that one costs above the
+  cheapest point of the space.
+
+Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations.
+
+python benchmarks/frontier.py [digits jets …] [--seeds 10] [--samplers] [--ablations] [--hostile]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # small matrices: threads would only wait for each other
+
+import numpy as np
+import torch
+from frontier_tables import CACHE, TABLES, Table
+from numpy.typing import NDArray
+
+from bitfront import plugins
+from bitfront.metric import Limit, Objective, Objectives
+from bitfront.pareto import front, hypervolume
+from bitfront.space import FLOAT
+from bitfront.strategies.base import Problem, Strategy
+from bitfront.strategies.frontier import frontier
+from bitfront.trial import Trial
+
+SAMPLERS: Mapping[str, int] = {"random": 3000, "qmc": 3000, "nsga2": 400, "nsga3": 400, "tpe": 300}
+BUDGET = 120
+STALE = 300
+
+Order = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Evaluations that seeds needed; None where one didn't get there in `budget`."""
+
+    counts: tuple[int | None, ...]
+    budget: int
+
+    @property
+    def median(self) -> float:
+        return float(np.median([math.inf if count is None else count for count in self.counts]))
+
+    def __str__(self) -> str:
+        low, *_, high = sorted(
+            math.inf if count is None else count for count in (*self.counts, self.counts[0])
+        )
+        return f"{self._shown(self.median)} [{self._shown(low)}–{self._shown(high)}]"
+
+    def _shown(self, value: float) -> str:
+        return f"{value:g}" if math.isfinite(value) else f">{self.budget}"
+
+
+class Truth:
+    """What is best in a table, and how far an order of evaluations comes when."""
+
+    def __init__(self, table: Table) -> None:
+        self.cost, self.loss = table.values[table.cost], table.values["loss"]
+        best = np.stack([self.cost, self.loss], 1)[self._standing]
+        self.box = tuple((best.max(axis=0) + 0.1 * np.ptp(best, axis=0)).tolist())
+        self.limit = max(1.05 * table.baseline["loss"], table.baseline["loss"] + 0.02)
+
+    @cached_property
+    def hypervolume(self) -> float:
+        return hypervolume(np.stack([self.cost, self.loss], 1)[self._standing].tolist(), self.box)
+
+    @cached_property
+    def _standing(self) -> list[int]:
+        return front(np.stack([self.cost, self.loss], 1).tolist())
+
+    def shares(self, order: Order) -> NDArray[np.float64]:
+        """The share of the true hypervolume after each evaluation."""
+        points: list[tuple[float, float]] = []
+        shares: list[float] = []
+        volume = 0.0
+        for cost, loss in zip(self.cost[order].tolist(), self.loss[order].tolist(), strict=True):
+            inside = cost < self.box[0] and loss < self.box[1]
+            if inside and not any(c <= cost and q <= loss for c, q in points):
+                points = [(c, q) for c, q in points if not (c >= cost and q >= loss)] + [(cost, loss)]
+                volume = hypervolume(points, self.box)
+            shares.append(volume / self.hypervolume)
+        return np.array(shares)
+
+    def cheapest(self, order: Order) -> NDArray[np.float64]:
+        """How far the cheapest point that keeps the limit is above the truly cheapest, after each evaluation.
+
+        As a share of what that one costs above the cheapest point of the space: the rest can't be saved.
+        """
+        kept = np.where(self.loss <= self.limit, self.cost, np.inf)
+        return (np.minimum.accumulate(kept[order]) - kept.min()) / max(kept.min() - self.cost.min(), 1e-9)
+
+
+def problem(table: Table, seed: int, trials: int, limit: float | None = None) -> Problem:
+    """Loss and cost; or, with a limit on loss, the cost alone."""
+    metrics = table.metrics
+    names = ("loss", table.cost) if limit is None else (table.cost,)
+    limits = () if limit is None else (Limit(metrics["loss"], high=limit),)
+    objectives = Objectives(tuple(Objective(metrics[name]) for name in names), limits)
+    costs = {cost.metric.name: cost.compile(table.job.graph) for cost in table.job.goals.costs}
+    return Problem(table.job.space, objectives, trials, seed, costs, metrics["kl"], lambda: table.prior)
+
+
+def replay(strategy: Strategy, table: Table, budget: int, batch: int | None = None) -> tuple[Order, float]:
+    """The indexes of the distinct points evaluated, in order, and the strategy's milliseconds a proposal."""
+    space = table.job.space
+    references = list(dict.fromkeys(space.uniform().values()))
+    told = [FLOAT, *references]
+    strategy.tell([Trial(number, 0, a, table.outcome(a)) for number, a in enumerate(told)])
+    known = dict.fromkeys(references)
+    stale, seconds, asked_for = 0, 0.0, 0
+    while len(known) < budget and stale < STALE:
+        started = time.process_time()
+        asked = strategy.ask(batch or strategy.batch_size)
+        seconds += time.process_time() - started
+        if not asked:
+            break
+        before = len(known)
+        known.update(dict.fromkeys(asked))
+        asked_for += len(asked)
+        stale = 0 if len(known) > before else stale + 1
+        strategy.tell([Trial(len(known), 1, a, table.outcome(a)) for a in asked])
+    order = np.array([space.index(assignment) for assignment in known], np.int64)[:budget]
+    return order, 1e3 * seconds / max(1, asked_for)
+
+
+def reached(curves: Sequence[NDArray[np.bool_]], budget: int) -> Reached:
+    firsts = [np.flatnonzero(curve) for curve in curves]
+    return Reached(tuple(int(first[0]) + 1 if len(first) else None for first in firsts), budget)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one strategy needs on one table."""
+
+    to_95: Reached
+    to_99: Reached
+    limit: Reached
+    milliseconds: float
+
+    def __str__(self) -> str:
+        return f"{self.to_95!s:>22} {self.to_99!s:>22} {self.limit!s:>22} {self.milliseconds:8.1f}"
+
+
+def orders(
+    factory: Callable[[Problem], Strategy],
+    table: Table,
+    seeds: int,
+    budget: int,
+    limit: float | None = None,
+    batch: int | None = None,
+    kept: str = "",
+) -> tuple[list[Order], float]:
+    """What is evaluated in which order, seed by seed, and the median of milliseconds a proposal.
+
+    `kept` names a file that spares doing it again.
+    """
+    goal = "front" if limit is None else "limit"
+    path = CACHE / "orders" / f"{table.name}-{kept}-{goal}-{budget}-{seeds}.npz"
+    if kept and path.exists():
+        with np.load(path) as stored:
+            return [stored[str(seed)] for seed in range(seeds)], float(stored["milliseconds"])
+    runs = [
+        replay(factory(problem(table, seed, budget, limit)), table, budget, batch) for seed in range(seeds)
+    ]
+    milliseconds = float(np.median([spent for _, spent in runs]))
+    if kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = {str(seed): order for seed, (order, _) in enumerate(runs)}
+        np.savez_compressed(path, milliseconds=np.array(milliseconds), **found)
+    return [order for order, _ in runs], milliseconds
+
+
+def measure(
+    factory: Callable[[Problem], Strategy],
+    table: Table,
+    seeds: int,
+    budget: int,
+    batch: int | None = None,
+    kept: str = "",
+) -> Row:
+    """Replay all seeds, for the front and for the limit."""
+    truth = Truth(table)
+    fronts, milliseconds = orders(factory, table, seeds, budget, None, batch, kept)
+    limited, _ = orders(factory, table, seeds, budget, truth.limit, batch, kept)
+    shares = [truth.shares(order) for order in fronts]
+    return Row(
+        reached([share >= 0.95 for share in shares], budget),
+        reached([share >= 0.99 for share in shares], budget),
+        reached([truth.cheapest(order) <= 0.05 for order in limited], budget),
+        milliseconds,
+    )
+
+
+def compare(tables: Sequence[Table], seeds: int) -> None:
+    """The frontier strategy, one at a time and in batches of 8, against the samplers."""
+    print(f"{'':22} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'ms':>8}")
+    for table in tables:
+        print(
+            f"{table.name}: {table.job.space.size} points, loss and {table.cost}; "
+            f"{len(table.job.space.uniform())} references"
+        )
+        rows: dict[str, Row] = {}
+        for name, budget in SAMPLERS.items():
+            rows[name] = measure(plugins.load("strategies", name), table, seeds, budget, kept=name)
+            print(f"  {name:20} {rows[name]}", flush=True)
+        own = measure(frontier, table, seeds, BUDGET, 1)
+        print(f"  {'frontier':20} {own}", flush=True)
+        print(f"  {'frontier, 8 a batch':20} {measure(frontier, table, seeds, BUDGET, 8)}", flush=True)
+        best = [min(getattr(row, key).median for row in rows.values()) for key in ("to_95", "to_99", "limit")]
+        ratios = [
+            b / getattr(own, key).median for b, key in zip(best, ("to_95", "to_99", "limit"), strict=True)
+        ]
+        print(f"  best sampler / frontier: {'   '.join(f'{ratio:.1f}' for ratio in ratios)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--seeds", type=int, default=10)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    compare([TABLES[name]() for name in arguments.tables], arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

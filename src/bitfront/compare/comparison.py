@@ -1,0 +1,163 @@
+"""A comparison from a job and a plan to its document: the order of things, and what is written when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bitfront.compare.document import NAME, document
+from bitfront.compare.plan import Plan
+from bitfront.compare.racing import Race, Track, race
+from bitfront.compare.shared import SharedEvaluator
+from bitfront.errors import ModelError
+from bitfront.files import write_whole
+from bitfront.manifest import write_manifest
+from bitfront.metric import Measurement
+from bitfront.recipe import Job, to_toml
+from bitfront.report.compare_page import page
+from bitfront.space import FLOAT
+from bitfront.strategies.base import Strategy
+from bitfront.study import Study
+from bitfront.trial import Trial
+
+PAGE = "compare.html"
+
+# What is under way, how many evaluations more of it are done, and how many there are at most in all.
+Watch = Callable[[str, int, int], None]
+
+
+def compare_job(
+    job: Job,
+    plan: Plan,
+    directory: Path | None,
+    watch: Watch = lambda what, done, total: None,
+    say: Callable[[str], None] = lambda note: None,
+) -> dict[str, Any]:
+    """Run every strategy of the plan on the job, and leave the document and its page in the directory.
+
+    Every evaluation is logged as soon as it is made, and made once: the same command goes on where it was
+    interrupted, and one with more strategies or repeats evaluates only what is new. Strategies are asked
+    again from the start, which gives the same proposals.
+
+    Returns:
+        What `compare --json` prints.
+
+    Raises:
+        InputError: the recipe, the plan, the model, the data or the directory is wrong.
+    """
+    plan.check()
+    job.raced = plan.strategies
+    with closing(Study(directory)) as study:
+        notes = [*job.check(), *study.notes]
+        enumerates = plan.enumerates(job.space.size)
+        track = _begin(job, study)
+        racers = {name: [(seed, _strategy(job, track, plan, name, seed)) for seed in plan.seeds(name)]
+                  for name in plan.strategies}  # fmt: skip
+        if job.recipe.search.seconds is not None:
+            notes.append("The recipe's timeout doesn't count here: strategies are compared by evaluations.")
+        for note in notes:
+            say(note)
+        if directory is not None:
+            write_whole(directory / "recipe.toml", to_toml(job.recipe))
+            write_manifest(job, directory)
+        if enumerates:
+            _enumerate(job, track, watch)
+        races = _races(job, plan, track, racers, watch)
+        made = document(job, plan, track, races, study.trials, directory, notes)
+        if directory is not None:
+            write_whole(directory / NAME, json.dumps(made, indent=1, allow_nan=False))
+            write_whole(directory / PAGE, page(made))
+    return made
+
+
+def _begin(job: Job, study: Study) -> Track:
+    """Begin the log or go on with it: what all runs share."""
+    header = _header(job)
+    if study.header is None:
+        baseline = _baseline(job)
+    else:
+        study.begin(header)
+        baseline = study.known[FLOAT]
+    objectives = job.goals.objectives(baseline.values)
+    job.goals.check_possible(job.graph, job.space, baseline.values)
+    if study.header is None:
+        study.begin(header, [baseline])
+    return Track(job.space, objectives, SharedEvaluator(job.evaluator, study), baseline)
+
+
+def _header(job: Job) -> dict[str, Any]:
+    """What outcomes depend on. Not the strategy, the seed or the limits: they may change over one log."""
+    header = job.header()
+    for key in ("strategy", "seed", "batch", "combine", "direction"):
+        header.pop(key)
+    uses = ("goal", "min", "max", "weight", "report")
+    metrics = {
+        name: {key: value for key, value in table.items() if key not in uses}
+        for name, table in header["metrics"].items()
+    }
+    divergence = None if job.divergence is None else job.divergence.metric.name
+    return {
+        "compares": True,
+        **header,
+        "metrics": metrics,
+        "divergence": divergence,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _baseline(job: Job) -> Trial:
+    (outcome,) = job.evaluator.evaluate([FLOAT])
+    if not isinstance(outcome, Measurement):
+        raise ModelError(f"The float model itself can't be measured: {outcome.reason}.")
+    return Trial(0, 0, FLOAT, outcome)
+
+
+def _strategy(job: Job, track: Track, plan: Plan, name: str, seed: int) -> Callable[[], Strategy]:
+    """Makes the strategy as a search of the recipe would. Tried once, so that what it refuses is said early."""
+    search = job.recipe.search.model_copy(update={"strategy": name, "seed": seed})
+    # A copy shares the model, the data and all that was made of them.
+    other = copy(job)
+    other.recipe = job.recipe.model_copy(update={"search": search})
+    budget = plan.budget(name, job.space.size)
+
+    def make() -> Strategy:
+        return other.strategy(track.objectives, budget)
+
+    if seed == plan.seed:
+        make()
+    return make
+
+
+def _enumerate(job: Job, track: Track, watch: Watch) -> None:
+    space, shared = job.space, track.evaluator
+    assert isinstance(shared, SharedEvaluator)
+    points = (space.point(index) for index in range(space.size))
+    shared.fill(points, lambda count: watch("every point", count, space.size))
+
+
+def _races(
+    job: Job,
+    plan: Plan,
+    track: Track,
+    racers: Mapping[str, list[tuple[int, Callable[[], Strategy]]]],
+    watch: Watch,
+) -> list[Race]:
+    size = job.space.size
+    budgets = {name: min(size, plan.budget(name, size)) for name in racers}
+    total = sum(budgets[name] * len(runs) for name, runs in racers.items())
+    races: list[Race] = []
+    for name, runs in racers.items():
+        for number, (seed, make) in enumerate(runs, start=1):
+            what = f"{name} {number}/{len(runs)}"
+
+            def told(count: int, what: str = what) -> None:
+                watch(what, count, total)
+
+            races.append(race(track, name, seed, plan.budget(name, size), make(), told))
+    return races

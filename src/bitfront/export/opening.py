@@ -1,0 +1,82 @@
+"""From the directory of a run to the job behind it, checked to be what the trials were of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitfront import log, pareto
+from bitfront.errors import InputError, RunError
+from bitfront.manifest import read_manifest
+from bitfront.recipe import Job, read
+from bitfront.results import front_of
+from bitfront.space import FLOAT
+from bitfront.trial import Trial
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that isn't written any more: its job and trials."""
+
+    directory: Path
+    job: Job
+    trials: Sequence[Trial]
+
+    def trial(self, number: int) -> Trial:
+        """The trial of that number.
+
+        Raises:
+            InputError: there is none, or it failed.
+        """
+        found = next((trial for trial in self.trials if trial.number == number), None)
+        if found is None:
+            raise InputError(
+                f"The run '{self.directory}' has no trial {number}: it has 0 … {len(self.trials) - 1}. On its "
+                f"front are {', '.join(str(t.number) for t in self.front()[:10]) or 'none'}."
+            )
+        if found.failed:
+            raise InputError(f"Trial {number} of '{self.directory}' failed; there is nothing to export.")
+        return found
+
+    def front(self) -> list[Trial]:
+        """The non-dominated trials that keep every limit."""
+        return front_of(self.trials, self._objectives())
+
+    def knee(self) -> Trial:
+        """The trial of the front with the best bargain; InputError where the front is empty."""
+        front = self.front()
+        if not front:
+            raise InputError(f"The run '{self.directory}' has no front: no candidate keeps its limits.")
+        objectives = self._objectives()
+        return front[pareto.knee([objectives.vector(trial.values) for trial in front])]
+
+    def _objectives(self):
+        baseline = next((trial for trial in self.trials if trial.assignment == FLOAT), None)
+        if baseline is None:
+            raise RunError(f"The run '{self.directory}' holds no trial of the float model.")
+        return self.job.goals.objectives(baseline.values)
+
+
+def open_run(directory: Path) -> OpenRun:
+    """A run from its directory.
+
+    Raises:
+        RunError: there is no run, it is damaged, or the model or data changed since.
+        InputError: it began from Python, and nothing says where its model is.
+    """
+    contents = log.read(directory / log.NAME)
+    manifest = read_manifest(directory)
+    recipe, _ = read(directory / "recipe.toml")
+    if recipe.model is None:
+        raise InputError(
+            f"The run '{directory}' was started from Python, so nothing says where its model is: use "
+            "bitfront.export.export_trial with a job of that model."
+        )
+    job = Job(recipe, Path(manifest["directory"]))
+    for name, found in job.hashes().items():
+        if found != contents.header["hashes"][name]:
+            raise RunError(
+                f"The {name} of the run '{directory}' changed since: its trials don't apply to what is there now."
+            )
+    return OpenRun(directory, job, contents.trials)

@@ -1,0 +1,80 @@
+"""What a space asks of a runtime, found before anything runs: formats that no kernel runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from bitfront.errors import RecipeError
+from bitfront.latency.kernels import FLOAT32, KernelName, NoKernel, describe, formats_of, kernel_for
+from bitfront.latency.layers import Layer, Layers
+from bitfront.space import Space, Variable
+
+_SHOWN = 4
+
+
+def check_space(layers: Layers, space: Space, otherwise: NoKernel) -> list[str]:
+    """A note on what has no kernel.
+
+    Raises:
+        RecipeError: some formats of the space have no kernel and `otherwise` is "error", or nothing
+            but float would be timed.
+    """
+    variable = {site: choice for choice in space.variables for site in choice.sites}
+    without = [text for layer in layers for text in _without(layer, layers, variable)]
+    without += [
+        f"{site} in {name}"
+        for site, choice in variable.items()
+        if site not in layers.readable
+        for name in choice.formats
+        if name != FLOAT32
+    ]
+    kernels = {kernel for layer in layers for _, kernel in _kernels(layer, layers, variable)}
+    if otherwise == "float" and kernels <= {None, FLOAT32}:
+        raise RecipeError(
+            "Latency would be that of the float model for every point, since no kernel runs "
+            f"{_listed(without)}. {_KERNELS}",
+            ("latency", "no_kernel"),
+        )
+    if not without:
+        return []
+    if otherwise == "error":
+        raise RecipeError(
+            f"Latency can't be measured for the whole space, since no kernel runs {_listed(without)}. {_KERNELS} "
+            'no_kernel = "float" under [latency] times the others in float, no_kernel = "container" in int8.',
+            ("latency", "no_kernel"),
+        )
+    how = "in float" if otherwise == "float" else "in int8 containers, or in float where they don't fit"
+    return [f"No kernel runs {_listed(without)}: latency times these {how}."]
+
+
+_KERNELS = (
+    "Kernels run float32; inputs of at most 8 bits with one scale (uint8, int8, uint4) with signed weights of at "
+    "most 8 bits, per tensor or channel (int8c, int4c); and linear layers with float inputs and integer weights "
+    "(int4g32)."
+)
+
+
+def _listed(without: list[str]) -> str:
+    more = f"; and {len(without) - _SHOWN} more" if len(without) > _SHOWN else ""
+    return "; ".join(without[:_SHOWN]) + more
+
+
+def _without(layer: Layer, layers: Layers, variable: dict[str, Variable]) -> Iterator[str]:
+    """The combinations of formats of a layer that the space offers and no kernel runs."""
+    for described, kernel in _kernels(layer, layers, variable):
+        if kernel is None:
+            yield described
+
+
+def _kernels(
+    layer: Layer, layers: Layers, variable: dict[str, Variable]
+) -> Iterator[tuple[str, KernelName | None]]:
+    """Every combination of formats that the space offers a layer, in words, and its kernel."""
+    weight = layers.site(layer.weight)
+    sites = [site for site in (*layer.inputs, weight) if site in variable]
+    choices = list(dict.fromkeys(variable[site] for site in sites if site))
+    for names in product(*(choice.formats for choice in choices)):
+        chosen = {s: name for choice, name in zip(choices, names, strict=True) for s in choice.sites}
+        inputs, held = formats_of(layer, weight, chosen)
+        yield describe(layer, inputs, held), kernel_for(layer, inputs, held)

@@ -1,0 +1,63 @@
+"""Front members of real and trained networks, exported and read again in a fresh process."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bitfront.export import export_trial, open_run
+from bitfront.recipe import Job
+from bitfront.recipe.reading import parse
+from bitfront.running import run_job
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("BITFRONT_DATA", ROOT.parent / "shared" / "data"))
+EXPORTERS = {
+    "integer": ("onnx", "qonnx", "safetensors", "toml"),
+    "fixed point": ("mase", "qonnx", "safetensors"),
+}
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/exports.py, which says where its networks come from."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    spec = importlib.util.spec_from_file_location("exports", ROOT / "benchmarks" / "exports.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "exports", module)  # dataclasses look it up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        ("digits", "integer"),
+        ("letter", "fixed point"),
+        ("resnet20", "integer"),
+        ("transformer", "integer"),
+    ],
+)
+def test_front_members_come_back(benchmark: ModuleType, tmp_path: Path, name: str, space: str) -> None:
+    network = benchmark.NETWORKS[name]
+    if name != "digits" and not DATA.is_dir():
+        pytest.skip(f"the networks and data of '{DATA}' are not here")
+    if name == "transformer":
+        benchmark.train_characters(tmp_path / network.weights, steps=60)
+    recipe, _ = parse(benchmark.recipe_of(network, space, trials=3))
+    results = run_job(Job(recipe, tmp_path), tmp_path / "run")
+    assert results.knee is not None
+    opened = open_run(tmp_path / "run")
+    assert opened.knee() == results.knee.trial
+    for to in EXPORTERS[space]:
+        done = export_trial(opened.job, results.knee.trial, to, tmp_path / to, examples=32)
+        assert done.comparison.agreement >= 0.99, to
+        if to in ("safetensors", "toml", "mase"):
+            assert done.comparison.largest == 0, to
+        if to == "onnx":
+            assert done.bytes < 0.6 * done.float_bytes
