@@ -44,12 +44,12 @@ class Case:
     def batches(self) -> list[Examples]:
         return list(self.job.splits.search.batches(self.batch_size))
 
+    @cached_property
     def candidates(self) -> Points:
         space = self.job.space
         random = Random(0)
         chosen = range(space.size) if self.limit is None else random.sample(range(space.size), self.limit)
-        rows = [space.row(space.point(index)) for index in chosen]
-        return Points(space, np.array(rows))
+        return Points(space, space.rows_at(np.array(chosen)))
 
 
 def make(model: nn.Module, data: Any, space: list[Mapping[str, Any]], batch_size: int) -> Job:

@@ -88,7 +88,7 @@ HEADS = ["case", "points", "naive / evaluation", "cached / evaluation", "naive /
 
 
 def evaluate(case: Case) -> None:
-    everything = case.candidates()
+    everything = case.candidates
     for start in range(0, len(everything), BATCH):
         case.job.evaluator.evaluate(everything[start : start + BATCH])
 
@@ -100,9 +100,9 @@ def search(case: Case) -> None:
         vars(job).pop(made, None)
     with tempfile.TemporaryDirectory() as folder:
         study = Study.open(Path(folder) / "run", {})
-        run = Run(study, job.evaluator, Budget(len(case.candidates())))
+        run = Run(study, job.evaluator, Budget(len(case.candidates)))
         objectives = job.goals.objectives({})
-        run.search(job.strategy(objectives, len(case.candidates())), job.space)
+        run.search(job.strategy(objectives, len(case.candidates)), job.space)
         study.close()
         assert run.progress.evaluated > 0
 
@@ -117,7 +117,7 @@ def clock(work: Callable[[], object], candidates: int) -> tuple[float, float]:
 def compare(case: Case, rounds: int) -> Row:
     """Measure all four in turn, and check that they agree."""
     before = _resident()
-    everything = case.candidates()
+    everything = case.candidates
     few = everything[:: max(1, len(everything) // case.few)]
     some = everything[:: max(1, len(everything) // case.some)]
     evaluate(case)

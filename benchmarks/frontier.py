@@ -41,7 +41,7 @@ from bitfront.strategies.frontier import frontier
 from bitfront.trial import Trial
 
 SAMPLERS: Mapping[str, int] = {"random": 3000, "qmc": 3000, "nsga2": 400, "nsga3": 400, "tpe": 300}
-BUDGET = 120
+BUDGET = 60
 STALE = 300
 
 Order = NDArray[np.int64]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 
-from bitfront.pareto import front, hypervolume, knee
+from bitfront.pareto import front, hypervolume, knee, without_ties
 
 
 @st.composite
@@ -170,3 +170,30 @@ class TestKnee:
     def test_needs_a_point(self) -> None:
         with pytest.raises(ValueError, match="at least one point"):
             knee([])
+
+
+@given(point_sets(REAL))
+def test_without_a_resolution_the_whole_front_stays(points: list[tuple[float, ...]]) -> None:
+    members = [points[index] for index in front(points)]
+    assert without_ties(members, [0.0] * len(points[0])) == list(range(len(members)))
+
+
+@given(st.lists(st.tuples(st.floats(1, 2), GRID), min_size=1, max_size=20))
+def test_what_is_left_out_is_matched_by_something_that_stays(points: list[tuple[float, float]]) -> None:
+    members = [points[index] for index in front(points)]
+    kept = without_ties(members, [0.03, 0.0])
+    assert kept
+    for index, (noisy, exact) in enumerate(members):
+        matched = [at for at in kept if members[at][1] <= exact and members[at][0] <= noisy / 0.97 + 1e-12]
+        assert matched
+        if index in kept:  # and nothing that stays is matched by anything else that stays
+            assert matched == [index]
+
+
+def test_a_chain_of_ties_does_not_take_everything() -> None:
+    """Each is within 3% of the next; the first and the last are apart."""
+    assert without_ties([(1.00, 3.0), (1.02, 2.0), (1.04, 1.0)], [0.03, 0.0]) == [0, 2]
+
+
+def test_of_members_that_tie_in_everything_one_stays() -> None:
+    assert without_ties([(1.00, 1.01), (1.01, 1.00)], [0.03, 0.03]) == [0]

@@ -53,6 +53,23 @@ def test_the_front_is_of_candidates_that_keep_the_limits() -> None:
     assert front_of(trials[:1], Objectives(BOTH)) == []
 
 
+def test_candidates_that_tie_in_latency_are_told_apart_by_the_rest() -> None:
+    metrics = (Metric("accuracy", "fraction", "max"), Metric("latency", "ms", "min", resolution=0.03))
+    objectives = Objectives(tuple(Objective(metric) for metric in metrics))
+    found = [
+        Trial(number, 1, Assignment.of({"a:weight": f"int{number}"}), Measurement(values))
+        for number, values in enumerate(
+            (
+                {"accuracy": 0.90, "latency": 1.00},
+                {"accuracy": 0.91, "latency": 1.02},
+                {"accuracy": 0.92, "latency": 1.10},
+            ),
+            start=2,
+        )
+    ]
+    assert numbers(front_of(found, objectives)) == {3, 4}
+
+
 @pytest.mark.parametrize(("direction", "best"), [("max", 3), ("min", 1)])
 def test_a_sum_has_one_best(direction: Goal, best: int) -> None:
     trials = trials_of((0.9, 1), (0.8, 5), (0.5, 90))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bitfront.errors import ReplayError
 from bitfront.metric import Evaluator
 from bitfront.space import FLOAT, Assignment, Points, Space
+from bitfront.spent import Spent
 from bitfront.strategies.base import Strategy, pruned
 from bitfront.study import Study
 from bitfront.trial import Trial
@@ -64,9 +65,15 @@ class Run:
     """
 
     def __init__(
-        self, study: Study, evaluator: Evaluator, budget: Budget, watch: Watch | None = None
+        self,
+        study: Study,
+        evaluator: Evaluator,
+        budget: Budget,
+        watch: Watch | None = None,
+        spent: Spent | None = None,
     ) -> None:
         self.study = study
+        self._clock = spent or Spent()
         self._evaluator = evaluator
         self._watch = watch
         self.progress = Progress(budget, started=time.monotonic())
@@ -120,14 +127,16 @@ class Run:
 
     def _ask(self, strategy: Strategy) -> Sequence[Assignment]:
         started = time.perf_counter()
-        proposals = strategy.ask(strategy.batch_size)
+        with self._clock.on("strategy"):
+            proposals = strategy.ask(strategy.batch_size)
         self.progress.strategy_seconds += time.perf_counter() - started
         self.progress.pruned = pruned(strategy)
         return proposals
 
     def _tell(self, strategy: Strategy, trials: Sequence[Trial]) -> None:
         started = time.perf_counter()
-        strategy.tell(trials)
+        with self._clock.on("strategy"):
+            strategy.tell(trials)
         self.progress.strategy_seconds += time.perf_counter() - started
 
     def _new(
@@ -186,7 +195,8 @@ class Run:
         started = time.perf_counter()
         outcomes = self._evaluator.evaluate(part)
         trials = Trial.of(len(self.study), batch, part, outcomes)
-        self.study.append(trials)
+        with self._clock.on("log"):
+            self.study.append(trials)
         self._accept(batch, trials, keys)
         self._pace(len(part), time.perf_counter() - started)
 

@@ -70,7 +70,7 @@ class Results:
 
     `observations` are the trials that a warm start took over, `resumed` those that were in the log already;
     neither counts the other. `seconds` are those of this invocation. `test_key` is the hash of
-    what test metrics depend on.
+    what test metrics depend on. `spent` are the seconds of the job by part.
     """
 
     run: Path | None
@@ -86,6 +86,7 @@ class Results:
     seconds: float
     notes: list[str] = field(default_factory=list)
     test_key: str = ""
+    spent: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def knee(self) -> Member | None:
@@ -118,6 +119,7 @@ class Results:
             "stopped": self.progress.stopped,
             "space_size": self.space.size,
             "duplicates": self.progress.duplicates,
+            "spent": {part: round(seconds, 6) for part, seconds in self.spent.items()},
             "pruned": self.progress.pruned,
             "baseline": _numbers(self.baseline.metrics),
             **self._sum("baseline_sum", self.baseline.metrics),

@@ -12,6 +12,7 @@ import torch
 
 from bitfront.errors import ModelError, RunError
 from bitfront.files import write_whole
+from bitfront.garbage import settled
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Progress, Run, Watch
 from bitfront.manifest import write_manifest
@@ -67,7 +68,7 @@ def run_job(
         for note in notes:
             say(note)
         search = job.recipe.search
-        run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch)
+        run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch, job.spent)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
         tests = _tests_before(study, test_key)
@@ -75,7 +76,8 @@ def run_job(
             if directory is not None:
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
                 write_manifest(job, directory)
-            run.search(job.strategy(objectives, planned), job.space)
+            with settled():
+                run.search(job.strategy(objectives, planned), job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
             notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:
@@ -135,7 +137,9 @@ def _measure_latencies_again(
         return []
     from bitfront.latency.finalists import FILE, measure_again
 
-    found = measure_again(job.measurer, front_of(study.trials, objectives))
+    references = set(job.space.uniform().values())
+    uniform = [trial for trial in study.trials if not trial.batch and trial.assignment in references]
+    found = measure_again(job.measurer, front_of(study.trials, objectives), uniform)
     if directory is not None:
         write_whole(directory / FILE, json.dumps(found.document, indent=1))
     return [*job.measurer.notes(), *found.notes]
@@ -212,6 +216,7 @@ def _results(
         seconds=seconds,
         notes=found,
         test_key=test_key,
+        spent=job.spent.seconds,
     )
 
 

@@ -49,6 +49,7 @@ KEYS = {
     "stopped": str,
     "space_size": int,
     "duplicates": int,
+    "spent": dict,
     "pruned": int,
     "baseline": dict,
     "baseline_test": dict,

@@ -10,6 +10,8 @@ from bitfront import log
 from bitfront.recipe import Job, read
 from bitfront.runtime.evaluator import ModelEvaluator
 from bitfront.space import FLOAT, Assignment
+from bitfront.suggest.knowledge import knowledge, measure, read_suggestions
+from bitfront.suggest.solving import Solver
 from bitfront.trial import Trial
 
 Bitfront = Callable[..., Any]
@@ -168,6 +170,36 @@ def test_a_weighted_sum(folder: Path, bitfront: Bitfront) -> None:
         value = entry["predictions"]["accuracy"]["value"] - 0.001 * entry["costs"]["size"]
         assert value > total
     assert bitfront("suggest", "sum", "--max", "size=200").status == 0
+
+
+def test_where_all_is_measured_nothing_is_predicted(run: Path, bitfront: Bitfront) -> None:
+    """However the surrogate errs, a point that was measured is no candidate."""
+    change = ("--set", "search.strategy=brute-force", "--set", "search.trials=36")
+    bitfront("search", "recipe.toml", "--run", "all", "--quiet", *change)
+    for limits in (("--max", "loss=1.0"), ("--max", "size=150"), ("--min", "accuracy=0.5")):
+        assert bitfront("suggest", "all", *limits, "--json").document["predicted"] == []
+
+
+def test_suggestions_are_numbered_on(folder: Path, run: Path) -> None:
+    known = knowledge(run, [], [])
+    new = [known.space.point(n) for n in range(36)]
+    new = [point for point in new if point not in {k.trial.assignment for k in known.known}]
+    for part in (new[:2], new[2:3], new[3:5]):
+        measure(known, part)
+    assert [(t.number, t.assignment) for t in read_suggestions(run)] == list(enumerate(new[:5]))
+    labels = [k.label for k in knowledge(run, [], []).known if k.suggestion]
+    assert labels == [{"suggestion": number} for number in range(5)]
+
+
+def test_limits_on_what_should_be_large(run: Path) -> None:
+    """Their degradations are turned round: at least 0.4 of a fraction is at most so much worse than float."""
+    known = knowledge(run, ["accuracy=0.4"], ["accuracy=0.6"])
+    solver, base = Solver(known), known.baseline["accuracy"]
+    (limit,) = known.objectives.limits
+    assert solver.degradations(limit) == pytest.approx((base - 0.6, base - 0.4))
+    (loss,) = knowledge(run, ["loss=1"], ["loss=2"]).objectives.limits
+    base = known.baseline["loss"]
+    assert solver.degradations(loss) == pytest.approx((1 - base, 2 - base))
 
 
 def test_few_trials_predict_nothing(folder: Path, bitfront: Bitfront) -> None:

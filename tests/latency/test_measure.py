@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,27 @@ def test_finalists_say_how_well_it_repeats(monkeypatch: pytest.MonkeyPatch) -> N
     found = finalists.measure_again(measurer, [Trial(7, 1, _MIX, Measurement(recorded))])
     assert "differ from the first measurement by 9.1% (median), 9.1% at most" in found.notes[0]
     assert "too busy" in found.notes[0]
+
+
+def test_the_front_is_compared_with_the_quickest_uniform_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    measurer = make(mlp, rules(mlp), _QUICK).measurer
+    real = measurer.measure(_MIX)
+    times = {_MIX: 0.9, FLOAT: 1.0}
+    monkeypatch.setattr(
+        measurer, "measure_anew", lambda assignment: replace(real, milliseconds=times[assignment])
+    )
+    uniform = Trial(1, 0, FLOAT, Measurement({"latency": 1.0}))
+
+    def said(latency: float) -> str:
+        best = Trial(7, 1, _MIX, Measurement({"latency": latency}))
+        return finalists.measure_again(measurer, [best], [uniform]).notes[-1]
+
+    assert said(0.91).endswith("trial 1, 1 ms (again: 1): quicker beyond noise.")
+    assert said(0.99).endswith(": a tie.")
+    times[_MIX] = 1.1
+    assert said(1.2).endswith("slower beyond noise.")
+    same = finalists.measure_again(measurer, [uniform], [uniform]).notes[-1]
+    assert same == "No member of the front is quicker than the uniform assignment of trial 1."
 
 
 def test_openvino_reads_the_same_file() -> None:

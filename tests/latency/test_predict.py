@@ -30,9 +30,8 @@ def test_a_candidate_is_its_kernels_and_conversions() -> None:
     emitter, lower = job.measurer.emitter, job.lowering.lower
     floats = lower(FLOAT)
     assert describe_candidate(floats, emitter(floats)) == {"to bytes": 0, "to float": 0}
-    neighbours = {
-        f"{layer}:{role}": name for layer in "02" for role, name in (("input", "uint8"), ("weight", "int8c"))
-    }
-    lowered = lower(Assignment.of(neighbours))
+    whole = {"input": "uint8", "weight": "int8c"}
+    chosen = {f"{layer}:{role}": name for layer in "02" for role, name in whole.items()}
+    lowered = lower(Assignment.of(chosen))
     described = describe_candidate(lowered, emitter(lowered))
     assert described == {"0 in int8": 1, "2 in int8": 1, "to bytes": 1, "to float": 1}

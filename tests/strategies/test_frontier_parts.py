@@ -145,7 +145,7 @@ def test_the_divergence_model_corrects_a_prior_that_is_wrong() -> None:
     others = generator.integers(4, size=(50, 4))
     wanted = _divergences(grid, truth, others)
     before = np.abs(model.predict(others)[0] - wanted).mean()
-    model.observe(rows, _divergences(grid, truth, rows), tune=True)
+    model.observe(rows, _divergences(grid, truth, rows))
     mean, spread, shares = model.predict(others)
     assert np.abs(mean - wanted).mean() < 0.25 * before
     assert (np.abs(mean - wanted) < 4 * spread + 0.1).all()
@@ -157,7 +157,7 @@ def test_the_divergence_model_is_surer_where_it_has_looked() -> None:
     model = DivergenceModel(grid, np.zeros(grid.places))
     seen, other = np.array([[0, 1, 2]]), np.array([[3, 3, 3]])
     _, before, _ = model.predict(seen)
-    model.observe(seen, np.array([1.0]), tune=False)
+    model.observe(seen, np.array([1.0]))
     mean, after, _ = model.predict(np.concatenate([seen, other]))
     assert after[0] < 0.2 * before[0]
     assert after[0] < after[1] < before[0]

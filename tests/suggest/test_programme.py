@@ -57,6 +57,20 @@ def test_it_finds_the_least_of_all_points(seed: int, tables: int, low: int, widt
     assert value(least, found) == pytest.approx(min(value(least, row) for row in inside))
 
 
+def test_leaving_out_what_was_found_gives_the_next_best() -> None:
+    least = random_sum(np.random.default_rng(0), 2)
+    solver, found = Programme(SPACE, TABLES), []
+    for _ in range(6):
+        row = solver.solve(least, [])
+        assert row is not None
+        found.append(row)
+        solver.exclude(row)
+    assert len(set(found)) == 6
+    assert [value(least, row) for row in found] == pytest.approx(
+        sorted(value(least, row) for row in ROWS)[:6]
+    )
+
+
 def test_terms_become_sums_over_variables() -> None:
     sites = SPACE.sites
     terms = [

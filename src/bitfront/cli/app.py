@@ -70,6 +70,7 @@ def search(
     warm_start: Annotated[
         Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")
     ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,7 +78,7 @@ def search(
     from bitfront.cli.searching import search_recipe
 
     changes = (*set_, *([f"search.workers={workers}"] if workers else []))
-    search_recipe(recipe, changes, run, warm_start, json, quiet)
+    search_recipe(recipe, changes, run, warm_start, json, quiet, profile)
 
 
 @app.command()

@@ -14,12 +14,18 @@ from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.numbers import duration
-from bitfront.report.tables import front_table, headline, shown_members
+from bitfront.report.tables import front_table, headline, shown_members, spent_table
 from bitfront.running import Results, run_job
 
 
 def search_recipe(
-    path: Path, changes: tuple[str, ...], run: Path | None, warm_start: Path | None, json: bool, quiet: bool
+    path: Path,
+    changes: tuple[str, ...],
+    run: Path | None,
+    warm_start: Path | None,
+    json: bool,
+    quiet: bool,
+    profile: bool = False,
 ) -> None:
     """Run a recipe and show what it found."""
     console.one_thread()
@@ -42,6 +48,8 @@ def search_recipe(
         show(results)
         if not quiet:
             show_notes(results, set(said))
+        if profile:
+            Console(highlight=False).print(spent_table(results.spent, results.progress.evaluated))
     if results.progress.stopped == "interrupted":
         console.say("Interrupted. Nothing is lost: the same command goes on from here.")
         raise SystemExit(1)

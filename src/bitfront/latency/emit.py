@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
-from torch import Tensor
 
 from bitfront.latency.integers import ByteQuantizer, Codes
 from bitfront.latency.kernels import container_bits
 from bitfront.latency.lowering import Lowered, LoweredLayer
 from bitfront.latency.skeleton import hole_of
+from bitfront.latency.tensors import axis_of, convolution_options, packed_parameters, parameters
 
 Initializers = dict[tuple[str, ...], list[TensorProto]]
 
@@ -138,7 +136,7 @@ class _Writing:
         names = [f"{name}.weight"]
         if isinstance(weight, Codes):
             names = [f"{name}.weight.values"]
-            self._dequantized(f"{name}.weight", names[0], **_axis(lowered, weight))
+            self._dequantized(f"{name}.weight", names[0], **axis_of(lowered, weight))
         if bias is None:
             return names, None
         if lowered.whole_bias is not None:
@@ -156,13 +154,13 @@ class _Writing:
         quantizer = lowered.inputs[0]
         key = (*lowered.key, str(quantizer and quantizer.scale))
         if key not in self._emitter.kept:
-            self._emitter.kept[key] = _parameters(lowered)
+            self._emitter.kept[key] = parameters(lowered)
         return self._emitter.kept[key]
 
     def _product(self, lowered: LoweredLayer, read: list[str], output: str) -> None:
         layer = lowered.layer
         if layer.kind == "conv":
-            self._node("Conv", read, output, layer.name, **_convolution(lowered))
+            self._node("Conv", read, output, layer.name, **convolution_options(lowered))
         elif layer.kind == "linear" and layer.rank == 2:
             self._node("Gemm", read, output, layer.name, transB=1)
         else:
@@ -175,7 +173,7 @@ class _Writing:
         bits = container_bits(lowered.weight_bits)
         key = (*lowered.key, "packed")
         if key not in self._emitter.kept:
-            self._emitter.kept[key] = _packed(lowered, bits)
+            self._emitter.kept[key] = packed_parameters(lowered, bits)
         self._initializers += self._emitter.kept[key]
         relu, bias = lowered.layer.activation is not None, lowered.bias is not None
         product = f"{name}.product" if relu or bias else output
@@ -206,79 +204,3 @@ class _Writing:
 
     def _node(self, op: str, inputs: list[str], output: str, name: str, **options: Any) -> None:
         self._nodes.append(helper.make_node(op, inputs, [output], name=name, **options))
-
-
-def _axis(lowered: LoweredLayer, weight: Codes) -> dict[str, int]:
-    """Along which axis the scales of a weight run, and in blocks of how many."""
-    turned = lowered.layer.kind == "linear" and lowered.layer.rank != 2
-    if weight.blocks:
-        return {"axis": 0 if turned else 1, "block_size": weight.block_size}
-    return {} if weight.scale.numel() == 1 else {"axis": 1 if turned else 0}
-
-
-def _convolution(lowered: LoweredLayer) -> dict[str, Any]:
-    given = dict(lowered.layer.options)
-    axes = lowered.layer.rank - 2
-
-    def each(key: str) -> list[int]:
-        value = given[key]
-        items = [value] if isinstance(value, int) else list(value)
-        return items * axes if len(items) == 1 else items
-
-    return {
-        "strides": each("stride"),
-        "pads": each("padding") * 2,
-        "dilations": each("dilation"),
-        "group": given["groups"],
-    }
-
-
-def _parameters(lowered: LoweredLayer) -> list[TensorProto]:
-    """Weight and bias of a float or integer kernel. A product of more axes wants (inputs, outputs)."""
-    name, weight, bias = lowered.layer.name, lowered.standard_weight, lowered.bias
-    turned = lowered.layer.kind == "linear" and lowered.layer.rank != 2
-    tensor = weight.codes if isinstance(weight, Codes) else weight
-    assert tensor is not None
-    found = [_initializer(tensor.T if turned else tensor, f"{name}.weight")]
-    if isinstance(weight, Codes):
-        scale = weight.scale.reshape(-1, weight.blocks) if weight.blocks else weight.scale.reshape(-1)
-        found += _scales(scale.T if turned and weight.blocks else scale, f"{name}.weight", torch.int8)
-    if lowered.whole_bias is not None:
-        whole, unit = lowered.whole_bias
-        found.append(_initializer(whole, f"{name}.bias"))
-        found += _scales(unit.expand(whole.shape), f"{name}.bias", torch.int32)
-    elif bias is not None:
-        found.append(_initializer(bias, f"{name}.bias"))
-    return found
-
-
-def _scales(scale: Tensor, name: str, dtype: torch.dtype) -> list[TensorProto]:
-    """A scale and a zero point for each channel, or one without axes."""
-    shaped = scale.reshape(()) if scale.shape == (1,) else scale
-    zeros = torch.zeros(shaped.shape, dtype=dtype)
-    return [_initializer(shaped, f"{name}.scale"), _initializer(zeros, f"{name}.zero")]
-
-
-def _packed(lowered: LoweredLayer, bits: int) -> list[TensorProto]:
-    """Codes moved by half the range and packed, the first in the lowest bits: (outputs, blocks, bytes)."""
-    name, weight, bias = lowered.layer.name, lowered.weight, lowered.bias
-    assert isinstance(weight, Codes)
-    outputs, inputs = weight.codes.shape
-    width = weight.blocks * weight.block_size
-    moved: NDArray[np.uint8] = np.full((outputs, width), 1 << (bits - 1), np.uint8)
-    moved[:, :inputs] = (weight.codes.numpy().astype(np.int16) + (1 << (bits - 1))).astype(np.uint8)
-    each = 8 // bits
-    lanes = moved.reshape(outputs, -1, each)
-    packed = np.zeros(lanes.shape[:2], np.uint8)
-    for lane in range(each):
-        packed |= lanes[:, :, lane] << np.uint8(bits * lane)
-    tensor = packed.reshape(outputs, weight.blocks, -1)
-    found = [
-        numpy_helper.from_array(tensor, f"{name}.weight"),
-        _initializer(weight.scale.reshape(-1), f"{name}.weight.scale"),
-    ]
-    return found if bias is None else [*found, _initializer(bias, f"{name}.bias")]
-
-
-def _initializer(tensor: Tensor, name: str) -> TensorProto:
-    return numpy_helper.from_array(np.ascontiguousarray(tensor.detach().numpy()), name)

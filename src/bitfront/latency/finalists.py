@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from bitfront.latency.machine import flags
-from bitfront.latency.measure import Measurer
+from bitfront.latency.measure import Latency, Measurer
 from bitfront.latency.protocol import REPEATABILITY
+from bitfront.space import Assignment
 from bitfront.trial import Trial
 
 FILE = "latency.json"
@@ -23,9 +24,15 @@ class Finalists:
     notes: list[str]
 
 
-def measure_again(measurer: Measurer, trials: Sequence[Trial]) -> Finalists:
-    """Measure the members of a front anew and say how well that repeats what the log has."""
-    again = measurer.again([trial.assignment for trial in trials])
+def measure_again(measurer: Measurer, trials: Sequence[Trial], uniform: Sequence[Trial] = ()) -> Finalists:
+    """Measure the members of a front anew and say how well that repeats what the log has.
+
+    The quickest of the `uniform` assignments is measured among them, and compared with the quickest member.
+    """
+    known = [trial for trial in uniform if "latency" in trial.values]
+    rival = min(known, key=lambda trial: trial.values["latency"], default=None)
+    measured = [*trials, *([] if rival is None else [rival])]
+    again = measurer.again(list(dict.fromkeys(trial.assignment for trial in measured)))
     members: list[dict[str, Any]] = []
     differences: list[float] = []
     for trial in trials:
@@ -41,7 +48,32 @@ def measure_again(measurer: Measurer, trials: Sequence[Trial]) -> Finalists:
         "repeatability": REPEATABILITY,
         "front": members,
     }
-    return Finalists(document, [*_notes(differences), *_remarks(members)])
+    notes = [*_notes(differences), *_remarks(members)]
+    if rival is not None and trials:
+        notes.append(_against(rival, min(trials, key=lambda trial: trial.values["latency"]), again))
+    return Finalists(document, notes)
+
+
+def _against(rival: Trial, best: Trial, again: Mapping[Assignment, Latency]) -> str:
+    """The quickest member beside the quickest uniform assignment, by both measurements of each."""
+    if best.assignment == rival.assignment:
+        return f"No member of the front is quicker than the uniform assignment of trial {rival.number}."
+    pairs = [
+        (best.values["latency"], rival.values["latency"]),
+        (again[best.assignment].milliseconds, again[rival.assignment].milliseconds),
+    ]
+    gains = [1 - mine / theirs for mine, theirs in pairs]
+    if min(gains) > REPEATABILITY:
+        verdict = "quicker beyond noise"
+    elif max(gains) < -REPEATABILITY:
+        verdict = "slower beyond noise"
+    else:
+        verdict = "a tie"
+    return (
+        f"The quickest member of the front, trial {best.number}, takes {pairs[0][0]:.4g} ms (again: "
+        f"{pairs[1][0]:.4g}), the quickest uniform assignment, trial {rival.number}, {pairs[0][1]:.4g} ms (again: "
+        f"{pairs[1][1]:.4g}): {verdict}."
+    )
 
 
 def _notes(differences: list[float]) -> list[str]:

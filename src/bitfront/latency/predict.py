@@ -31,15 +31,15 @@ def describe_candidate(lowered: Lowered, program: ModelProto) -> Features:
     }
     results = {output for node in program.graph.node if node.name in integer for output in node.output}
     stored = {tensor.name for tensor in program.graph.initializer}
-    to_bytes = to_float = 0.0
-    bytes_of = {}
+    to_bytes = 0.0
+    floats: list[str] = []
     for node in program.graph.node:
         if node.op_type == "QuantizeLinear":
             to_bytes += node.input[0] not in results
         elif node.op_type == "DequantizeLinear" and node.input[0] not in stored:
-            bytes_of[node.output[0]] = node.name
+            floats.append(node.output[0])
     read_in_float = {name for node in program.graph.node if node.name not in integer for name in node.input}
-    to_float = float(sum(name in read_in_float for name in bytes_of))
+    to_float = float(sum(name in read_in_float for name in floats))
     return {**layers, "to bytes": to_bytes, "to float": to_float}
 
 
@@ -57,7 +57,7 @@ class Predictor:
 
     def rank_correlation(self, described: Sequence[Features], milliseconds: Sequence[float]) -> float:
         """Spearman's, between estimates and measurements of candidates that it was not fitted on."""
-        return float(spearmanr([self(features) for features in described], milliseconds)[0])
+        return float(spearmanr([self(features) for features in described], milliseconds).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def fit(described: Sequence[Features], milliseconds: Sequence[float]) -> Predictor:
@@ -78,7 +78,8 @@ def fit(described: Sequence[Features], milliseconds: Sequence[float]) -> Predict
 
 
 def _ridge(matrix: NDArray[np.float64], target: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
-    return np.linalg.solve(matrix.T @ matrix + strength * np.eye(matrix.shape[1]), matrix.T @ target)
+    found = np.linalg.solve(matrix.T @ matrix + strength * np.eye(matrix.shape[1]), matrix.T @ target)
+    return np.asarray(found, dtype=np.float64)
 
 
 def _left_out_error(matrix: NDArray[np.float64], target: NDArray[np.float64], strength: float) -> float:

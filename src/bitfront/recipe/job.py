@@ -40,6 +40,7 @@ from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.sensitivity import sensitivities
 from bitfront.space import Space
+from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
 
 if TYPE_CHECKING:  # a search that measures no latency needs no runtime
@@ -69,6 +70,7 @@ class Job:
         self._given_data = data
         self._batch_size = batch_size
         self._given_output = output
+        self.spent = Spent()
         self.raced: tuple[str, ...] = ()  # strategies that run on this job beside the recipe's
 
     @property
@@ -197,7 +199,7 @@ class Job:
         with blamed("data", "factory"):
             given = self.splits.calibration
             observations = observe(self.plan, given, self.batch_size, frozenset(self.space.sites))
-        return Candidates(self.plan, observations, self._calibration)
+        return Candidates(self.plan, observations, self._calibration, spent=self.spent)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:

@@ -138,3 +138,27 @@ def layer_table(document: Mapping[str, Any]) -> Table:
             style="" if choices else "dim",
         )
     return table
+
+
+_PARTS = {
+    "model": "running the model",
+    "statistics": "statistics of outputs",
+    "quantize": "quantizing weights",
+    "costs": "exact costs",
+    "strategy": "the strategy",
+    "log": "the log on disk",
+    "other": "loading, capturing, all else",
+}
+
+
+def spent_table(spent: Mapping[str, float], evaluated: int) -> Table:
+    """Where the time went: seconds, share, and microseconds for each evaluated candidate."""
+    total = sum(spent.values())
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("time")
+    for head in ("seconds", "share", "µs a candidate"):
+        table.add_column(head, justify="right")
+    for part, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+        share, each = seconds / total, seconds / max(1, evaluated) * 1e6
+        table.add_row(_PARTS.get(part, part), f"{seconds:.2f}", f"{share:.1%}", f"{each:,.0f}")
+    return table

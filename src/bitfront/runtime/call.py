@@ -174,4 +174,4 @@ def _random(value: Any, generator: torch.Generator, turn: int) -> Any:
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return value
     empty = torch.empty_like(value)  # with the layout of the value
-    return empty.normal_(generator=generator) if turn % 2 else empty.uniform_(generator=generator)
+    return empty.uniform_(-1.0 if turn % 2 else 0.0, 1.0, generator=generator)

@@ -19,17 +19,23 @@ from bitfront.spent import Spent
 class Candidates:
     """Each (site, format) is quantized once and kept within `memory` bytes.
 
-    What doesn't fit is made again when it is needed, so nothing depends on the order of the calls.
+    What doesn't fit is made again when it is needed, so nothing depends on the order of the calls. `spent`
+    counts the seconds of quantizing, and those of an evaluator that works with these candidates.
     """
 
     def __init__(
-        self, plan: Plan, observations: Mapping[str, Observation], calibration: str, memory: int = 2**29
+        self,
+        plan: Plan,
+        observations: Mapping[str, Observation],
+        calibration: str,
+        memory: int = 2**29,
+        spent: Spent | None = None,
     ) -> None:
         self._plan = plan
         self._observations = observations
         self._calibration = calibration
         self._weights = Kept[Tensor](memory)
-        self.spent = Spent()
+        self.spent = spent or Spent()
         self._quantizers: dict[tuple[str, str], Quantizer] = {}
 
     def weights(self, assignment: Assignment) -> dict[int, Tensor]:

@@ -22,7 +22,6 @@ from bitfront.runtime.plan import Plan
 from bitfront.runtime.statistics import Part, Table, contributions, parts_of
 from bitfront.runtime.together import Together
 from bitfront.space import FLOAT, Assignment
-from bitfront.spent import Spent
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
@@ -40,7 +39,6 @@ class ModelEvaluator:
         qualities: what is measured.
         costs: what is known exactly, by metric.
         memory: bytes for states that later candidates start from.
-        spent: counts the seconds of quantizing, of the model, of statistics and of costs.
     """
 
     def __init__(
@@ -52,10 +50,9 @@ class ModelEvaluator:
         qualities: Sequence[Quality],
         costs: Mapping[Metric, Callable[[Assignment], float]],
         memory: int = 2**29,
-        spent: Spent | None = None,
     ) -> None:
         self.plan = plan
-        self.spent = candidates.spent = spent or Spent()
+        self.spent = candidates.spent
         self.candidates = candidates
         self.batch_size = batch_size
         self.qualities = tuple(qualities)

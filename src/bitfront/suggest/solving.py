@@ -133,7 +133,7 @@ class Solver:
                 return None
             assignment = self._space.assignment(row)
             trial = self._outcomes.get(assignment)
-            if trial is None and self._keeps_costs(assignment):
+            if self._keeps_costs(assignment):
                 return self._candidate(name, assignment)
             if trial is not None and not trial.failed and self._knowledge.objectives.feasible(trial.values):
                 return None  # the best there is by all that is known, and it is measured
@@ -161,7 +161,7 @@ class Solver:
                 continue
             surrogate = self.surrogates[name]
             predicted = surrogate.predict(assignment)
-            low, high = self._degradations(limit)
+            low, high = self.degradations(limit)
             ends = surrogate.link.forward(np.array([low, predicted.low, predicted.high, high]))
             excess = max(ends[0] - ends[1], ends[2] - ends[3])
             if excess > 0:
@@ -173,7 +173,7 @@ class Solver:
         for limit in self._knowledge.objectives.limits:
             if limit.metric.name in self.surrogates:
                 surrogate = self.surrogates[limit.metric.name]
-                chance *= surrogate.chance(assignment, *self._degradations(limit))
+                chance *= surrogate.chance(assignment, *self.degradations(limit))
         cautious = not self._excesses(assignment)
         return Candidate(name, assignment, self._values(assignment), chance, cautious)
 
@@ -189,7 +189,7 @@ class Solver:
             found[name] = Prediction(*(min(highest, max(lowest, value)) for value in values))
         return found
 
-    def _degradations(self, limit: Limit) -> tuple[float, float]:
+    def degradations(self, limit: Limit) -> tuple[float, float]:
         """A limit on a metric as bounds of its degradation."""
         base = self._knowledge.baseline[limit.metric.name]
         low = -math.inf if limit.low is None else limit.low
@@ -201,7 +201,7 @@ class Solver:
         for limit in limits:
             name = limit.metric.name
             if name in self.surrogates:
-                ends = self.surrogates[name].link.forward(np.array(self._degradations(limit))).tolist()
+                ends = self.surrogates[name].link.forward(np.array(self.degradations(limit))).tolist()
                 margin = margins.get(name, 0.0)
                 bounds.append(Bounds(self._sums[name], ends[0] + margin, ends[1] - margin))
             else:

@@ -22,7 +22,6 @@ from bitfront.strategies.frontier.timing import AdditiveModel
 
 _TIMES = ("ms", "s", "1/s")
 _LEAST = 1e-7  # of a divergence: what is smaller is rounding
-_TUNED_FROM, _TUNED_OFTEN, _TUNED_EVERY = 6, 12, 4
 
 
 @dataclass
@@ -74,14 +73,13 @@ class Beliefs:
         self._qualities = [metric for metric in metrics if metric.name not in self._timed]
         self._links: dict[str, Link] = {}
         self._metrics = {metric.name: metric for metric in metrics}
-        self._fitted = 0
 
     @property
     def timed(self) -> Mapping[str, AdditiveModel]:
         return self._timed
 
-    def fit(self, seen: Observations, float_values: Mapping[str, float], final: bool = True) -> None:
-        """Condition on what was observed; `final` tunes, and is left out for outcomes that are only supposed."""
+    def fit(self, seen: Observations, float_values: Mapping[str, float]) -> None:
+        """Condition on what was observed."""
         rows = seen.matrix(self.grid.variables)
         for name, timed in self._timed.items():
             timed.fit(rows, seen.column(self._metrics[name]))
@@ -89,12 +87,7 @@ class Beliefs:
             return
         origins = {metric.name: self._origin(metric, seen, float_values) for metric in self._qualities}
         logs = self._logs(seen, origins)
-        count = len(seen)
-        tune = (
-            final and count >= _TUNED_FROM and (count < _TUNED_OFTEN or count >= self._fitted + _TUNED_EVERY)
-        )
-        self._fitted = count if tune else self._fitted
-        self.model.observe(rows, logs, tune)
+        self.model.observe(rows, logs)
         shares = self.model.shares(rows)
         for metric in self._qualities:
             link = Link(self._shape(metric, logs, seen, origins), origins[metric.name])

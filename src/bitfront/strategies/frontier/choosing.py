@@ -99,7 +99,7 @@ class Chooser:
             shortlist = shortlist[shortlist != best]
             pool, exact = pool[shortlist], {name: column[shortlist] for name, column in exact.items()}
             if len(chosen) < count:
-                beliefs.fit(seen, self.float_values, final=False)
+                beliefs.fit(seen, self.float_values)
         return chosen
 
     def _gains(self, outcomes: Outcomes, seen: Observations, beliefs: Beliefs) -> Array:

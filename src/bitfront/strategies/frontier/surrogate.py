@@ -8,20 +8,17 @@ The divergence D (nats, or a ratio of powers) nearly adds up over variables:
 one for each choice. r is a Gaussian process: nearly constant over a range of log D, and over points that owe
 their divergence to the same choices. The posterior comes from linearising the log-sum-exp around its own mean a
 few times (Gauss–Newton / Laplace: C. Rasmussen and C. Williams, Gaussian Processes for Machine Learning, 2006,
-sections 2.7 and 3.4); the widths maximise the marginal likelihood (section 5.4.1) under log-normal priors.
+sections 2.7 and 3.4). The widths are constants: fitting them to a few dozen observations bought nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from bitfront.strategies.frontier.grid import Array, Grid, Rows
-
-_FACTORS = (0.5, 0.71, 1.41, 2.0)
-_TRUST = 0.8  # standard deviation of the logarithm of a width
 
 
 @dataclass(frozen=True)
@@ -35,22 +32,6 @@ class Widths:
     overlap: float = 0.15
     noise: float = 0.03
 
-    _TUNED = ("variable", "choice", "level", "overlap", "noise")
-
-    def log_prior(self) -> float:
-        """Of the tuned widths, around what they are by default."""
-        return -0.5 * sum(
-            (np.log(getattr(self, name) / getattr(Widths, name)) / _TRUST) ** 2 for name in self._TUNED
-        )
-
-    def neighbours(self) -> list[Widths]:
-        """The same with one of the widths changed."""
-        return [
-            replace(self, **{name: float(np.clip(getattr(self, name) * factor, 0.005, 2.5))})
-            for name in self._TUNED
-            for factor in _FACTORS
-        ]
-
 
 @dataclass(frozen=True)
 class Shares:
@@ -62,15 +43,13 @@ class Shares:
 
 @dataclass(frozen=True)
 class _Posterior:
-    """What follows from the observations with given widths."""
+    """What follows from the observations."""
 
-    widths: Widths
     covariance: Array  # of θ before the observations: (places, places)
     theta: Array
     seen: Shares
     factor: Array  # lower Cholesky factor of the observations' covariance
     weights: Array  # that covariance's inverse times what the linearised mean leaves
-    evidence: float
 
 
 class DivergenceModel:
@@ -90,20 +69,10 @@ class DivergenceModel:
         """The mean of θ: (places,)."""
         return self._guesses if self._posterior is None else self._posterior.theta
 
-    def observe(self, rows: Rows, logs: Array, tune: bool) -> None:
-        """Condition on the logarithms of measured divergences; `tune` fits the widths first."""
+    def observe(self, rows: Rows, logs: Array) -> None:
+        """Condition on the logarithms of measured divergences."""
         self._rows, self._logs = rows, logs
-        if not len(rows):
-            self._posterior = None
-            return
-        best = self._condition(self._widths)
-        if tune:
-            for widths in self._widths.neighbours():  # one step along each; the next call goes on from there
-                found = self._condition(replace(best.widths, **_change(self._widths, widths)))
-                if found.evidence + found.widths.log_prior() > best.evidence + best.widths.log_prior() + 1e-6:
-                    best = found
-            self._widths = best.widths
-        self._posterior = best
+        self._posterior = self._condition() if len(rows) else None
 
     def shares(self, rows: Rows) -> Shares:
         """By the mean of θ."""
@@ -115,10 +84,10 @@ class DivergenceModel:
         widths = self._widths
         residual = widths.level**2 + widths.overlap**2
         if self._posterior is None:
-            variance = _quadratic(found.parts, self._covariance(widths)) + residual
+            variance = _quadratic(found.parts, self._covariance()) + residual
             return found.level, np.sqrt(variance), found
         posterior = self._posterior
-        cross = self._kernel(found, posterior.seen, posterior.covariance, widths)
+        cross = self._kernel(found, posterior.seen, posterior.covariance)
         mean = found.level + found.parts @ (self._guesses - posterior.theta) + cross @ posterior.weights
         explained = solve_triangular(posterior.factor, cross.T, lower=True)
         variance = _quadratic(found.parts, posterior.covariance) + residual - (explained**2).sum(0)
@@ -131,38 +100,32 @@ class DivergenceModel:
         total = parts.sum(axis=1, keepdims=True)
         return Shares((largest + np.log(total))[:, 0], self._grid.spread(rows, parts / total))
 
-    def _covariance(self, widths: Widths) -> Array:
+    def _covariance(self) -> Array:
+        widths = self._widths
         same = self._grid.owner[:, None] == self._grid.owner
         covariance = widths.shared**2 + widths.variable**2 * same
         return covariance + widths.choice**2 * np.eye(self._grid.places)
 
-    def _kernel(self, ones: Shares, others: Shares, covariance: Array, widths: Widths) -> Array:
+    def _kernel(self, ones: Shares, others: Shares, covariance: Array) -> Array:
+        widths = self._widths
         kernel = ones.parts @ covariance @ others.parts.T
         distance = (ones.level[:, None] - others.level) / 1.5
         kernel += widths.level**2 * np.exp(-0.5 * distance**2)
         return kernel + (widths.overlap * (np.sqrt(ones.parts) @ np.sqrt(others.parts).T)) ** 2
 
-    def _condition(self, widths: Widths) -> _Posterior:
-        covariance = self._covariance(widths)
+    def _condition(self) -> _Posterior:
+        widths, covariance = self._widths, self._covariance()
         theta = self._guesses
         for step in (0.7, 1.0, 1.0, 0.0):
             seen = self._shares(self._rows, theta)
-            kernel = self._kernel(seen, seen, covariance, widths)
+            kernel = self._kernel(seen, seen, covariance)
             factor = cholesky(kernel + widths.noise**2 * np.eye(len(self._rows)), lower=True)
             left = self._logs - seen.level - seen.parts @ (self._guesses - theta)
             weights = cho_solve((factor, True), left)
             if step:
                 towards = self._guesses + covariance @ (seen.parts.T @ weights)
                 theta = theta + step * (towards - theta)
-        evidence = -0.5 * float(left @ weights) - float(np.log(np.diag(factor)).sum())
-        return _Posterior(widths, covariance, theta, seen, factor, weights, evidence)
-
-
-def _change(before: Widths, after: Widths) -> dict[str, float]:
-    """The one width in which two differ."""
-    return {
-        name: getattr(after, name) for name in Widths._TUNED if getattr(after, name) != getattr(before, name)
-    }
+        return _Posterior(covariance, theta, seen, factor, weights)
 
 
 def _quadratic(parts: Array, covariance: Array) -> Array:
