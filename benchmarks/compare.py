@@ -1,6 +1,6 @@
 """Brute force against samplers on the lab's model: writes the figures and the picture of docs/lab3.md.
 
-python benchmarks/compare.py [--repeats 10]
+python benchmarks/compare.py [--repeats 10] [--only lab]
 
 Two spaces: the lab's 16 points, and 4,096 points of the same layer (16 formats each for input, weight and
 bias). Every point is evaluated once, so the reference front is exact.
@@ -36,12 +36,16 @@ def main() -> None:
     """Compare on both spaces, then rewrite the marked blocks of docs/lab3.md and its pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=10)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--only", choices=("lab", "large"), help="one of the two spaces; large takes minutes")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
     torch.set_num_threads(1)
     bitfront = Path(sys.executable).with_name("bitfront")
     subprocess.run([bitfront, "train", "--quiet", str(RECIPE)], check=True)
     text = PAGE.read_text(encoding="utf-8")
     for name, changes, trials in (("lab", (), 16), ("large", (LARGE,), 400)):
+        if arguments.only not in (None, name):
+            continue
         started = time.perf_counter()
         document = compare(changes, repeats, trials)
         seconds = time.perf_counter() - started

@@ -11,33 +11,38 @@ with the same references (the float model, the uniform assignments), which count
 
 Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations.
 
-python benchmarks/frontier.py [digits jets …] [--seeds 10] [--samplers] [--ablations] [--hostile]
+OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits jets …] [--seeds 10] [--ablations] [--hostile]
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # small matrices: threads would only wait for each other
-
 import numpy as np
 import torch
+from frontier_hostile import hostile
 from frontier_tables import CACHE, TABLES, Table
 from numpy.typing import NDArray
 
 from bitfront import plugins
+from bitfront.formats import format
 from bitfront.metric import Limit, Objective, Objectives
 from bitfront.pareto import front, hypervolume
 from bitfront.space import FLOAT
 from bitfront.strategies.base import Problem, Strategy
-from bitfront.strategies.frontier import frontier
+from bitfront.strategies.frontier import choosing, frontier
+from bitfront.strategies.frontier.beliefs import Beliefs
+from bitfront.strategies.frontier.costs import Costs
+from bitfront.strategies.frontier.guesses import guess
+from bitfront.strategies.frontier.link import Link
+from bitfront.strategies.frontier.proposals import fronts
+from bitfront.strategies.frontier.surrogate import DivergenceModel
 from bitfront.trial import Trial
 
 SAMPLERS: Mapping[str, int] = {"random": 3000, "qmc": 3000, "nsga2": 400, "nsga3": 400, "tpe": 300}
@@ -74,7 +79,8 @@ class Truth:
     def __init__(self, table: Table) -> None:
         self.cost, self.loss = table.values[table.cost], table.values["loss"]
         best = np.stack([self.cost, self.loss], 1)[self._standing]
-        self.box = tuple((best.max(axis=0) + 0.1 * np.ptp(best, axis=0)).tolist())
+        cost, loss = (best.max(axis=0) + 0.1 * np.ptp(best, axis=0)).tolist()
+        self.box = (cost, loss)
         self.limit = max(1.05 * table.baseline["loss"], table.baseline["loss"] + 0.02)
 
     @cached_property
@@ -210,33 +216,99 @@ def measure(
 
 def compare(tables: Sequence[Table], seeds: int) -> None:
     """The frontier strategy, one at a time and in batches of 8, against the samplers."""
-    print(f"{'':22} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'ms':>8}")
+    _heading()
     for table in tables:
-        print(
-            f"{table.name}: {table.job.space.size} points, loss and {table.cost}; "
-            f"{len(table.job.space.uniform())} references"
-        )
+        references = len(table.job.space.uniform())
+        print(f"{table.name}: {table.job.space.size} points, loss and {table.cost}; {references} references")
         rows: dict[str, Row] = {}
         for name, budget in SAMPLERS.items():
             rows[name] = measure(plugins.load("strategies", name), table, seeds, budget, kept=name)
-            print(f"  {name:20} {rows[name]}", flush=True)
+            print(f"  {name:24} {rows[name]}", flush=True)
         own = measure(frontier, table, seeds, BUDGET, 1)
-        print(f"  {'frontier':20} {own}", flush=True)
-        print(f"  {'frontier, 8 a batch':20} {measure(frontier, table, seeds, BUDGET, 8)}", flush=True)
-        best = [min(getattr(row, key).median for row in rows.values()) for key in ("to_95", "to_99", "limit")]
-        ratios = [
-            b / getattr(own, key).median for b, key in zip(best, ("to_95", "to_99", "limit"), strict=True)
-        ]
-        print(f"  best sampler / frontier: {'   '.join(f'{ratio:.1f}' for ratio in ratios)}", flush=True)
+        print(f"  {'frontier':24} {own}")
+        print(f"  {'frontier, 8 a batch':24} {measure(frontier, table, seeds, BUDGET, 8)}")
+        print(f"  {'best sampler / frontier':24} {_ratios(list(rows.values()), own, 0)}")
+        print(f"  {'… beyond the references':24} {_ratios(list(rows.values()), own, references)}", flush=True)
+
+
+def _heading() -> None:
+    print(f"{'':26} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'ms':>8}")
+
+
+def _ratios(rows: Sequence[Row], own: Row, references: int) -> str:
+    shown: list[str] = []
+    for key in ("to_95", "to_99", "limit"):
+        reached_by = [getattr(row, key) for row in rows]
+        best = min(one.median for one in reached_by)
+        mark = "" if math.isfinite(best) else ">"
+        best = best if math.isfinite(best) else max(one.budget for one in reached_by)
+        ratio = (best - references) / max(1.0, getattr(own, key).median - references)
+        shown.append(f"{mark}{ratio:.1f}".rjust(22))
+    return " ".join(shown)
+
+
+def _nothing(costs: Costs, *_: object) -> NDArray[np.int64]:
+    return np.zeros((0, costs.grid.variables), np.int64)
+
+
+def _monotone(costs: Costs, tables: object, theta: NDArray[np.float64], generator: object) -> object:
+    """The knapsack with fewer bits of a family never better than more."""
+    grid, theta = costs.grid, theta.copy()
+    names = [name for variable in grid.space.variables for name in variable.formats]
+    families: dict[tuple[int, str], list[int]] = {}
+    for place, name in enumerate(names):
+        families.setdefault((int(grid.owner[place]), re.sub(r"\d+", "#", name)), []).append(place)
+    for places in families.values():
+        places.sort(key=lambda place: -format(names[place]).element.bits)
+        theta[places] = np.maximum.accumulate(theta[places])
+    return fronts(costs, tables, theta, generator)  # pyright: ignore[reportArgumentType]
+
+
+# What is put in the place of a part: (where, name, replacement).
+ABLATIONS: Mapping[str, Sequence[tuple[object, str, object]]] = {
+    "all parts": [],
+    "blind prior": [(choosing, "guess", lambda grid, prior: guess(grid, None))],
+    "no divergence measured": [(Beliefs, "measured", lambda self, seen: None)],
+    "no residual of D": [
+        (DivergenceModel, "_kernel", lambda self, ones, others, prior: ones.parts @ prior @ others.parts.T)
+    ],
+    "no residual of loss": [
+        (Link, "residual", lambda self, logs, shares: (0 * logs, 0.15 * self._amplitude(logs)))
+    ],
+    "no knapsack": [(choosing, "fronts", _nothing)],
+    "no exchanges": [(choosing, "exchanges", lambda grid, *_: np.zeros((0, grid.variables), np.int64))],
+    "no exploration": [(choosing, "EXPLORE", 10**9)],
+    "monotone as well": [(choosing, "fronts", _monotone)],
+}
+
+
+def ablate(tables: Sequence[Table], seeds: int) -> None:
+    """What each part buys."""
+    _heading()
+    for table in tables:
+        print(f"{table.name}:")
+        for name, changes in ABLATIONS.items():
+            before = [getattr(where, key) for where, key, _ in changes]
+            for where, key, replacement in changes:
+                setattr(where, key, replacement)
+            print(f"  {name:24} {measure(frontier, table, seeds, BUDGET, 1)}", flush=True)
+            for (where, key, _), genuine in zip(changes, before, strict=True):
+                setattr(where, key, genuine)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("tables", nargs="*", default=list(TABLES))
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; all by default")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--ablations", action="store_true", help="what each part buys, without the samplers")
+    parser.add_argument("--hostile", action="store_true", help="made-up spaces that break its assumptions")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    compare([TABLES[name]() for name in arguments.tables], arguments.seeds)
+    if arguments.hostile:
+        hostile(arguments.seeds)
+        return
+    tables = [TABLES[name]() for name in arguments.tables or TABLES]
+    (ablate if arguments.ablations else compare)(tables, arguments.seeds)
 
 
 if __name__ == "__main__":

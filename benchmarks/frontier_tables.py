@@ -163,8 +163,10 @@ def beans() -> Table:
 
 
 def resnet() -> Table:
-    """ResNet-20 on 256 images: 4 formats for 5 weights and 2 for 4 inputs of the last layers, the rest at 8 bits; 16,384
-    points."""
+    """ResNet-20 on 256 images: 4 formats for 5 weights and 2 for 4 inputs of the last layers; 16,384 points.
+
+    All other convolutions are at 8 bits.
+    """
     model, data = resnet20()
     stored = np.load(SHARED / "cifar10/test761.npz")
     x, y = normalised(stored["x"]), torch.from_numpy(stored["y"]).long()

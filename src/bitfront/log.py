@@ -119,9 +119,10 @@ class Fragments:
             self._choices = [[_spelled(v.sites, name) for name in v.formats] for v in space.variables]
         formats = ",".join([choices[choice] for choices, choice in zip(self._choices, row, strict=True)])
         metrics = ",".join([self._metric(name, value) for name, value in outcome.values.items()])
+        judged = "" if outcome.examples is None else f'"examples":{outcome.examples},'
         body = (
             f'{{"number":{trial.number},"batch":{trial.batch},"assignment":{{{formats}}},'
-            f'"metrics":{{{metrics}}},"seconds":{seconds}'
+            f'"metrics":{{{metrics}}},{judged}"seconds":{seconds}'
         )
         return f'{body},"checksum":"{crc32(body.encode() + b"}"):08x}"}}\n'
 

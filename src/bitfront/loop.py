@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bitfront.errors import ReplayError
 from bitfront.metric import Evaluator
+from bitfront.racing import Race
 from bitfront.space import FLOAT, Assignment, Points, Space
 from bitfront.spent import Spent
 from bitfront.strategies.base import Strategy, pruned
@@ -62,6 +63,9 @@ class Run:
     Resume is replay: the strategy is asked again from the start, and must propose what the log holds. So a
     run that was killed and resumed records the trials of one that was never killed. A larger budget continues
     a run, a smaller one ends it sooner; neither changes what comes when.
+
+    With a `race` (on the same evaluator) the strategy's candidates are dropped once they can't reach the front
+    of the batches before theirs.
     """
 
     def __init__(
@@ -71,10 +75,12 @@ class Run:
         budget: Budget,
         watch: Watch | None = None,
         spent: Spent | None = None,
+        race: Race | None = None,
     ) -> None:
         self.study = study
         self._clock = spent or Spent()
         self._evaluator = evaluator
+        self._race = race
         self._watch = watch
         self.progress = Progress(budget, started=time.monotonic())
         own = study.trials[study.begun_with :]
@@ -137,6 +143,9 @@ class Run:
         started = time.perf_counter()
         with self._clock.on("strategy"):
             strategy.tell(trials)
+        # Only now, when the whole batch is known: what was dropped must not depend on how it was cut up.
+        if self._race is not None:
+            self._race.enter(trials)
         self.progress.strategy_seconds += time.perf_counter() - started
 
     def _new(
@@ -193,7 +202,10 @@ class Run:
 
     def _evaluate(self, batch: int, part: Sequence[Assignment], keys: Sequence[Hashable]) -> None:
         started = time.perf_counter()
-        outcomes = self._evaluator.evaluate(part)
+        if self._race is None:
+            outcomes = self._evaluator.evaluate(part)
+        else:
+            outcomes = self._race.evaluate(part, whole=not batch)
         trials = Trial.of(len(self.study), batch, part, outcomes)
         with self._clock.on("log"):
             self.study.append(trials)

@@ -30,10 +30,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a candidate scored, by metric name."""
+    """What a candidate scored, by metric name.
+
+    `examples` is None where it was judged on the whole search split. A number says that it was dropped after
+    so many examples: what isn't known exactly is then an estimate from these.
+    """
 
     values: Mapping[str, float]
     seconds: float = 0.0
+    examples: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bitfront import pareto
 from bitfront.errors import RunError
+from bitfront.front import candidates_of, front_of
 from bitfront.loop import Progress
 from bitfront.metric import Metric, Objectives
 from bitfront.space import Assignment, Space
@@ -105,7 +106,8 @@ class Results:
 
         `trials` are the records of the log. `evaluated` of them were evaluated for this run, now or before it
         was resumed: all but the observations of a warm start; `resumed` of these were in the log already.
-        `pruned` points were not, because what they cost is known and breaks a limit.
+        `pruned` points were not, because what they cost is known and breaks a limit. `dropped` were judged on
+        a part of the examples only, by racing.
         Where a weighted sum is optimised, there is a `baseline_sum`, and a `sum` of each assignment.
         """
         knee = self.knee
@@ -121,6 +123,7 @@ class Results:
             "duplicates": self.progress.duplicates,
             "spent": {part: round(seconds, 6) for part, seconds in self.spent.items()},
             "pruned": self.progress.pruned,
+            "dropped": sum(trial.examples is not None for trial in self.trials),
             "baseline": _numbers(self.baseline.metrics),
             **self._sum("baseline_sum", self.baseline.metrics),
             "baseline_test": {name: found.to_json() for name, found in self.baseline.test.items()},
@@ -183,17 +186,6 @@ def _numbers(values: Mapping[str, float]) -> dict[str, float | str]:
     return {name: to_json_number(value) for name, value in values.items()}
 
 
-def front_of(trials: Sequence[Trial], objectives: Objectives) -> list[Trial]:
-    """The non-dominated trials that keep every limit; the float model is no candidate."""
-    candidates = [t for t in trials if not t.failed and not t.is_float and objectives.feasible(t.values)]
-    vectors = [objectives.vector(trial.values) for trial in candidates]
-    found = pareto.front(vectors) if candidates else []
-    resolutions = [metric.resolution for metric in objectives.metrics]
-    if any(resolutions) and objectives.combine is None:
-        found = [found[at] for at in pareto.without_ties([vectors[index] for index in found], resolutions)]
-    return [candidates[index] for index in found]
-
-
 def nearest_miss(trials: Sequence[Trial], objectives: Objectives) -> Trial | None:
     """Where nothing keeps the limits: the trial that breaks them least, relative to each limit's size."""
 
@@ -204,7 +196,7 @@ def nearest_miss(trials: Sequence[Trial], objectives: Objectives) -> Trial | Non
             total += max(0.0, violation) / (size or 1.0)
         return total
 
-    return min(_candidates(trials), key=excess, default=None)
+    return min(candidates_of(trials), key=excess, default=None)
 
 
 def remarks(trials: Sequence[Trial], objectives: Objectives) -> list[str]:
@@ -234,6 +226,22 @@ def ruled_out(count: int, names: Sequence[str]) -> str:
     return f"{count:,} points break the {limits} and were not evaluated."
 
 
+def dropped_early(trials: Sequence[Trial], examples: int) -> str:
+    """How many of the strategy's candidates racing dropped, and what that saved; "" where none.
+
+    `examples` are those of the search split.
+    """
+    raced = [trial for trial in trials if trial.batch and not trial.failed]
+    counts = [trial.examples for trial in raced if trial.examples is not None]
+    if not counts:
+        return ""
+    saved = sum(examples - count for count in counts) / (examples * len(raced))
+    return (
+        f"Racing dropped {len(counts):,} of {len(raced):,} candidates after a part of the {examples:,} examples: "
+        f"{saved:.0%} of the work on them was saved. The front was judged on all."
+    )
+
+
 def slow_strategy(name: str, progress: Progress, seconds: float) -> str:
     """A sentence where the strategy's own work is a large part of a run of so many seconds, else "".
 
@@ -254,11 +262,7 @@ def slow_strategy(name: str, progress: Progress, seconds: float) -> str:
 
 def constant_metrics(trials: Sequence[Trial], metrics: Sequence[Metric]) -> list[str]:
     """Names of the metrics that were the same for every candidate (of several)."""
-    measured = [trial.values for trial in _candidates(trials)]
+    measured = [trial.values for trial in candidates_of(trials)]
     if len(measured) < 2:
         return []
     return [metric.name for metric in metrics if len({values[metric.name] for values in measured}) == 1]
-
-
-def _candidates(trials: Sequence[Trial]) -> list[Trial]:
-    return [trial for trial in trials if not trial.failed and not trial.is_float]

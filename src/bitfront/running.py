@@ -25,6 +25,7 @@ from bitfront.results import (
     Interval,
     Member,
     Results,
+    dropped_early,
     front_of,
     read_front,
     remarks,
@@ -68,7 +69,11 @@ def run_job(
         for note in notes:
             say(note)
         search = job.recipe.search
-        run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch, job.spent)
+        race, more = job.race(objectives)
+        for note in more:
+            say(note)
+        notes += more
+        run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch, job.spent, race)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
         tests = _tests_before(study, test_key)
@@ -141,7 +146,7 @@ def _measure_latencies_again(
     uniform = [trial for trial in study.trials if not trial.batch and trial.assignment in references]
     found = measure_again(job.measurer, front_of(study.trials, objectives), uniform)
     if directory is not None:
-        write_whole(directory / FILE, json.dumps(found.document, indent=1))
+        write_whole(directory / FILE, json.dumps(found.document, indent=1, allow_nan=False))
     return [*job.measurer.notes(), *found.notes]
 
 
@@ -197,6 +202,8 @@ def _results(
         if not any(note.startswith(f"{remark.split()[0]} is") for note in notes):
             found.append(remark)
     found += _strategy_notes(job, objectives, run.progress, seconds)
+    if note := dropped_early(study.trials, len(job.splits.search)):
+        found.append(note)
     observations = study.begun_with - 1
     uniform = job.space.uniform()
     given = {

@@ -98,6 +98,11 @@ class Trial:
         return isinstance(self.outcome, Failure)
 
     @property
+    def examples(self) -> int | None:
+        """How many examples it was judged on before it was dropped; None where it was judged on all."""
+        return self.outcome.examples if isinstance(self.outcome, Measurement) else None
+
+    @property
     def point(self) -> tuple[Space, Sequence[int]] | None:
         """The space and the choice indexes, where it is kept as these: no assignment is made."""
         among = self._among
@@ -131,15 +136,20 @@ def unseal(line: str) -> dict[str, Any]:
 
 
 def to_record(trial: Trial) -> dict[str, Any]:
-    """The trial as a JSON object: number, batch, assignment, metrics | failure, seconds."""
+    """The trial as a JSON object: number, batch, assignment, metrics | failure, seconds.
+
+    `examples` follows the metrics of a trial that was dropped after so many.
+    """
     record: dict[str, Any] = {
         "number": trial.number,
         "batch": trial.batch,
         "assignment": dict(trial.assignment),
     }
     match trial.outcome:
-        case Measurement(values):
+        case Measurement(values, _, examples):
             record["metrics"] = {name: to_json_number(value) for name, value in values.items()}
+            if examples is not None:
+                record["examples"] = examples
         case Failure(reason):
             record["failure"] = reason
     return record | {"seconds": round(trial.outcome.seconds, 6)}
@@ -157,7 +167,9 @@ def from_record(
     if "failure" in record:
         outcome = Failure(str(record["failure"]), seconds)
     else:
-        outcome = Measurement({name: float(value) for name, value in record["metrics"].items()}, seconds)
+        examples = record.get("examples")
+        values = {name: float(value) for name, value in record["metrics"].items()}
+        outcome = Measurement(values, seconds, None if examples is None else int(examples))
     choices = record["assignment"]
     formats = tuple([intern(str(name)) for name in choices.values()])
     sites = tuple(choices)

@@ -67,12 +67,15 @@ class StudyView:
         return next(trial.values for trial in self.trials if trial.assignment == FLOAT)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a trial: number, batch, metrics, seconds, failure, and a column per site. Needs pandas."""
+        """One row a trial: number, batch, metrics, seconds, failure, and a column per site. Needs pandas.
+
+        `examples` is how many a candidate was judged on that racing dropped, missing where it was all.
+        """
         import pandas
 
         rows = [
             {"number": t.number, "batch": t.batch, **t.values, "seconds": t.outcome.seconds}
-            | {"failure": getattr(t.outcome, "reason", None)}
+            | {"examples": t.examples, "failure": getattr(t.outcome, "reason", None)}
             | dict(t.assignment)
             for t in self.trials
         ]

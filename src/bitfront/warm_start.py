@@ -18,7 +18,8 @@ from bitfront.trial import Trial
 def observations_of(directory: Path, header: Mapping[str, Any], job: Job) -> list[Trial]:
     """The trials of an earlier run that hold for this one: points of its space, measured alike.
 
-    Limits and goals may differ, and the earlier run may have had more metrics.
+    Those that racing dropped there are left out: here they may be references. Limits and goals may differ,
+    and the earlier run may have had more metrics.
     """
     contents = log.read(directory / log.NAME)
     old, reason = contents.header, ""
@@ -33,7 +34,7 @@ def observations_of(directory: Path, header: Mapping[str, Any], job: Job) -> lis
     if reason:
         raise RunError(f"The trials of '{directory}' can't be taken as observations: {reason}.")
     names = tuple(job.goals.metrics)
-    trials = [trial for trial in contents.trials if trial.assignment in job.space]
+    trials = [t for t in contents.trials if t.examples is None and t.assignment in job.space]
     if set(old["metrics"]) != set(names):  # a failure may be that of a metric which doesn't count here
         trials = [trial for trial in trials if not trial.failed]
     return [_only(trial, names) for trial in trials]

@@ -36,7 +36,7 @@ MISTAKES: list[tuple[str, str, str, tuple[str, ...]]] = [
     # names
     (ACCURACY, 'acuracy = { goal = "max" }', "acuracy", ("'acuracy' is not a metric", "'accuracy'?")),
     (STRATEGY, 'strategy = "brute_force"', "strategy", ("is not a strategy", "did you mean 'brute-force'?")),
-    (STRATEGY, 'strategy = "annealing"', "strategy", ("known are: brute-force, nsga2, nsga3",)),
+    (STRATEGY, 'strategy = "annealing"', "strategy", ("known are: brute-force, frontier, nsga2",)),
     (RULE, 'match = "type:liner"', "match", ("'type:liner' matches nothing", "did you mean 'linear'?")),
     (RULE, 'match = "name:fc9"', "match", ("'name:fc9' matches nothing", "did you mean 'fc")),
     (RULE, 'match = "regex:fc(1"', "match", ("not a regular expression",)),

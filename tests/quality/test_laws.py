@@ -60,6 +60,17 @@ def test_batching_changes_nothing(quality, shape, size):
     assert torch.equal(whole, parts)
 
 
+@pytest.mark.parametrize("classes", [6, 40])
+def test_several_candidates_at_once_are_the_same(quality, classes):
+    if quality.many is None:
+        pytest.skip("judges one candidate at a time")
+    outputs, targets, _ = _examples(quality, 3 * 31, classes)
+    targets = targets[:31]
+    together = quality.many(outputs, targets, torch.empty(0))
+    alone = [quality.statistics(part, targets, torch.empty(0)) for part in outputs.split(31)]
+    assert torch.equal(together, torch.cat(alone))
+
+
 @pytest.mark.parametrize("shape", [(97, 7), (41, 3, 7)])
 def test_memory_layout_changes_nothing(quality, shape):
     outputs, targets, reference = _examples(quality, *shape)

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isnan
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -78,7 +79,7 @@ class Latency:
         return {"latency": self.milliseconds, "latency_p95": self.p95, "throughput": self.throughput}
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"load": None if isnan(self.load) else self.load}  # not every system tells it
 
 
 class Measurer:

@@ -22,7 +22,9 @@ class Quality:
     `statistics` of examples may be stacked and resampled before `value` sees them. Nothing is kept between
     calls, so nothing can leak from one candidate into the next. `needs_labels` and `needs_reference` (the
     float model's own outputs) say which arguments are read; the others may be empty. `of_means` promises that
-    `value` of a stack is `value` of its mean row alone, which makes resampling fast. `check_targets` raises
+    `value` of a stack is `value` of its mean row alone, which makes resampling fast. `many`, if there is one, is
+    a quicker `statistics` of outputs (candidates × examples, classes) of several candidates below each other,
+    whose targets are given once; its bits are the same. `check_targets` raises
     DataError where the targets of a split aren't what the metric takes for labels of such outputs. No value
     lies below `lowest`, or outside of 0 … 1 where the unit is "fraction".
     """
@@ -33,6 +35,7 @@ class Quality:
     needs_labels: bool = True
     needs_reference: bool = False
     of_means: bool = False
+    many: Statistics | None = None
     check_targets: Callable[[Tensor, Tensor], None] = check_labels
     lowest: float = -math.inf
 

@@ -12,9 +12,9 @@ from bitfront.metric import Metric
 from bitfront.quality.base import Quality
 from bitfront.quality.examples import (
     check_labelled,
+    cross_entropies,
     flat_rows,
     hits,
-    log_normalizers,
     log_probabilities,
     mean,
     per_example,
@@ -23,7 +23,7 @@ from bitfront.quality.examples import (
 
 def accuracy() -> Quality:
     """Fraction of examples whose largest output is their class; of equal outputs the first counts."""
-    return Quality(Metric("accuracy", "fraction", "max"), _hits, mean, of_means=True)
+    return Quality(Metric("accuracy", "fraction", "max"), _hits, mean, of_means=True, many=_many_hits)
 
 
 def top5() -> Quality:
@@ -33,7 +33,14 @@ def top5() -> Quality:
 
 def loss() -> Quality:
     """Mean cross-entropy over examples, in nats."""
-    return Quality(Metric("loss", "nats", "min"), _cross_entropies, mean, of_means=True, lowest=0.0)
+    return Quality(
+        Metric("loss", "nats", "min"),
+        _cross_entropies,
+        mean,
+        of_means=True,
+        many=_many_cross_entropies,
+        lowest=0.0,
+    )
 
 
 def f1() -> Quality:
@@ -58,6 +65,10 @@ def _hits(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     return per_example(hits(outputs, targets))
 
 
+def _many_hits(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
+    return per_example(hits(outputs, targets))
+
+
 def _hits_in_five(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     check_labelled(outputs, targets)
     classes = outputs.shape[-1]
@@ -73,8 +84,11 @@ def _hits_in_five(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor
 
 def _cross_entropies(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     check_labelled(outputs, targets)
-    chosen = outputs.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
-    return per_example(log_normalizers(outputs) - chosen.double())
+    return per_example(cross_entropies(outputs, targets))
+
+
+def _many_cross_entropies(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
+    return per_example(cross_entropies(outputs, targets))
 
 
 def _predictions_and_labels(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:

@@ -43,10 +43,39 @@ def check_alike(outputs: Tensor, reference: Tensor) -> None:
 
 
 def hits(outputs: Tensor, classes: Tensor) -> Tensor:
-    """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN."""
-    _, rank = _ranked(outputs)
-    found = (rank == outputs.shape[-1] - classes).double()
+    """1 where the largest output, the first of equals, is that class, else 0; NaN where an output is NaN.
+
+    Outputs (examples, …, classes) and classes (examples, …) give (examples, …). Outputs of several candidates
+    may stand below each other: then the classes are those of each.
+    """
+    count = outputs.shape[-1]
+    rank = _ranks(outputs)
+    wanted = torch.where((classes >= 0) & (classes < count), count - classes, -1)
+    if count <= _FEW_CLASSES:
+        wanted = wanted.to(torch.uint8)  # -1 becomes 255, which is no rank
+    found = (rank.unflatten(0, (_times(outputs, classes), -1)) == wanted).flatten(0, 1).double()
     return found if rank.all() else found.masked_fill(rank == 0, math.nan)
+
+
+def cross_entropies(outputs: Tensor, classes: Tensor) -> Tensor:
+    """log Σ exp over the outputs minus that of the class, in float64.
+
+    Shapes as for `hits`. Computed in single precision, or the outputs' own if that is higher: good to 1e-7.
+    """
+    if outputs.shape[-1] > _FEW_CLASSES:
+        labels = torch.cat([classes.long()] * _times(outputs, classes))
+        return log_normalizers(outputs) - outputs.gather(-1, labels.unsqueeze(-1)).squeeze(-1).double()
+    planes = _planes(outputs)
+    labels = classes.long().flatten()
+    stacked = planes.unflatten(1, (_times(outputs, classes), -1))
+    chosen = stacked.gather(0, labels.expand(1, *stacked.shape[1:])).flatten()
+    shift, logs = _shifted_logs(planes)
+    return (logs + (shift - chosen)).double().view(outputs.shape[:-1])
+
+
+def _times(outputs: Tensor, classes: Tensor) -> int:
+    """Of how many candidates the outputs are, where the classes are those of each."""
+    return len(outputs) // len(classes) if len(classes) else 1
 
 
 def flat_rows(values: Tensor) -> Tensor:
@@ -93,47 +122,48 @@ def mean(stack: Tensor) -> float:
     return average
 
 
-def _ranked(outputs: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest output (NaN where one is), and how many classes there are from it on: 0 where one is NaN.
+def _ranks(outputs: Tensor) -> Tensor:
+    """How many classes there are from the largest output on: (…, classes) -> (…), 0 where an output is NaN.
 
-    Of equal outputs the first counts. Outputs (…, classes) give two tensors (…).
+    Of equal outputs the first counts.
     """
     classes = outputs.shape[-1]
     if classes > _FEW_CLASSES:
         # `max` rather than `argmax`, which is 35 times slower where the classes are not last in memory.
         largest, best = outputs.max(dim=-1)
-        return largest, (classes - best).masked_fill(largest.isnan(), 0)
+        return (classes - best).masked_fill(largest.isnan(), 0)
     planes = _planes(outputs)
-    largest = planes.amax(dim=0)
     ranks = torch.arange(classes, 0, -1, dtype=torch.uint8, device=planes.device)
-    rank = ((planes == largest).view(torch.uint8) * ranks[:, None]).amax(dim=0)
-    return largest.view(outputs.shape[:-1]), rank.view(outputs.shape[:-1])
+    largest = (planes == planes.amax(dim=0)).view(torch.uint8)
+    return (largest * ranks[:, None]).amax(dim=0).view(outputs.shape[:-1])
 
 
 def log_normalizers(outputs: Tensor) -> Tensor:
-    """log Σ exp over the classes of logits (…, classes), in float64: shape (…).
-
-    Exponentials and their sum are of single precision, or of the outputs' own if that is higher: the result
-    is good to 1e-7 and one rounding of the largest output.
-    """
+    """log Σ exp over the classes of logits (…, classes), as float64: shape (…)."""
     if outputs.shape[-1] > _FEW_CLASSES:
         return torch.logsumexp(outputs.double(), dim=-1)
-    planes = _planes(outputs)
-    if planes.dtype.itemsize < 4:
-        planes = planes.float()
-    largest = planes.amax(dim=0)
-    # A row of -inf alone has no probabilities; subtracting a number there gives log 0 = -inf as logsumexp does.
+    shift, logs = _shifted_logs(_planes(outputs))
+    return (logs.double() + shift).view(outputs.shape[:-1])
+
+
+def _shifted_logs(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of each column, and log Σ exp of what is left when it is subtracted."""
+    # A column of -inf alone has no probabilities; subtracting a number there gives log 0 = -inf.
     limits = torch.finfo(planes.dtype)
-    shift = largest.clamp(limits.min, limits.max)
+    shift = planes.amax(dim=0).clamp(limits.min, limits.max)
     total, *others = (planes - shift).exp_()
     for exponentials in others:  # not `sum`, which adds up in another order where there are few rows
         total += exponentials
-    return (total.log_().double() + shift).view(outputs.shape[:-1])
+    return shift, total.log_()
 
 
 def _planes(outputs: Tensor) -> Tensor:
-    """(…, classes) -> (classes, …) one contiguous plane a class: there reductions over few classes are quick."""
-    return outputs.flatten(0, -2).T.contiguous()
+    """(…, classes) -> (classes, …) one contiguous plane a class: there reductions over few classes are quick.
+
+    Of single precision at least.
+    """
+    planes = outputs.flatten(0, -2).T.contiguous()
+    return planes.float() if planes.dtype.itemsize < 4 else planes
 
 
 def log_probabilities(outputs: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
 from bitfront.quality.base import Quality
+from bitfront.racing import PASSES, Race, hindrance
 from bitfront.recipe.checks import (
     check_inputs,
     check_label_range,
@@ -254,8 +255,20 @@ class Job:
         with blamed("data", "factory"):
             check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
-        width = pass_size(self.graph)
-        return ModelEvaluator(self.plan, self.candidates, self.splits.search, width, self.qualities, costs)
+        examples, width = self.splits.search, pass_size(self.graph)
+        if self.recipe.search.racing:
+            order = torch.Generator().manual_seed(self.recipe.search.seed)
+            examples = examples.take(torch.randperm(len(examples), generator=order))
+            width = min(width, -(-len(examples) // PASSES))
+        return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs)
+
+    def race(self, objectives: Objectives) -> tuple[Race | None, list[str]]:
+        """What drops candidates early, where the recipe wants it; and a note where it wants it in vain."""
+        if not self.recipe.search.racing:
+            return None, []
+        costs = [cost.metric.name for cost in self.goals.costs]
+        reason = hindrance(objectives, self.qualities, costs, self.goals.measured)
+        return (None, [reason]) if reason else (Race(self.judge, objectives, costs), [])
 
     @cached_property
     def divergence(self) -> Quality | None:
@@ -320,6 +333,7 @@ class Job:
             "batch": search.batch,
             "combine": search.combine,
             "direction": search.direction,
+            **({"racing": True} if search.racing else {}),
             "calibration": self._calibration,
             "examples_per_batch": self.batch_size,
             "output": self._output,

@@ -105,6 +105,7 @@ class SearchTable(_Table):
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1)
+    racing: bool = False
     combine: Literal["weighted-sum"] | None = None
     direction: Literal["min", "max"] | None = None
 

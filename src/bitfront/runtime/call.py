@@ -89,52 +89,46 @@ class Call:
 
 @dataclass(frozen=True)
 class Wide:
-    """Products of several weights with the same values, as one product of all their rows.
+    """One function of the same values with several weights, or biases, as one call.
 
     The rows of the weights take turns, so that the result is a stack in columns without being moved.
     """
 
     calls: Sequence[Call]
+    function: Callable[[Tensor, Sequence[Tensor]], Tensor]
     values: int  # the slots
-    weight: int
+    stored: int
 
     @staticmethod
-    def of(calls: Sequence[Call], product: Callable[..., Any]) -> Wide | None:
-        """None where the calls aren't products, or act on different values."""
-        if len(calls) < 2 or calls[0].function is not product:
+    def of(calls: Sequence[Call], functions: Mapping[Any, Callable[..., Tensor]]) -> Wide | None:
+        """None where there is no wide function for the calls, or they act on different values."""
+        if len(calls) < 2 or calls[0].function not in functions:
             return None
-        values, weight = (argument.index for argument in calls[0].step.arguments)
+        values, stored = (argument.index for argument in calls[0].step.arguments)
         if any(list(call.moving) != [values] for call in calls):
             return None
         first = calls[0].moving[values][1]
         if not all(np.array_equal(call.moving[values][1], first) for call in calls[1:]):
             return None
-        return Wide(calls, values, weight)
+        return Wide(calls, functions[calls[0].function], values, stored)
 
     def together(self) -> Tensor:
         """The results of all calls as one stack, call by call."""
-        blocks, numbers = self.calls[0].moving[self.values]
-        return self._product(blocks.gather(numbers), [call.fixed[self.weight] for call in self.calls])
+        return self.function(self._given(), [call.fixed[self.stored] for call in self.calls])
 
-    def _product(self, values: Tensor, weights: Sequence[Tensor]) -> Tensor:
-        outputs, inputs = weights[0].shape
-        rows = torch.stack(list(weights), dim=1).view(-1, inputs)
-        return torch.mm(rows, values.T).view(outputs, -1).T
+    def _given(self) -> Tensor:
+        blocks, numbers = self.calls[0].moving[self.values]
+        return blocks.gather(numbers)
 
     def stacks_well(self) -> bool:
         """Whether it gives the results of the calls bit for bit, and not more slowly; see `agree`."""
-        blocks, numbers = self.calls[0].moving[self.values]
-        given = blocks.gather(numbers)
+        given, function = self._given(), self.calls[0].function
 
         def trial(turn: int) -> tuple[Callable[[], Any], Callable[[], list[Any]]]:
             generator = torch.Generator(given.device).manual_seed(turn)
             values = _random(given, generator, turn)
-            weights = [_random(call.fixed[self.weight], generator, turn) for call in self.calls]
-            product = self.calls[0].function
-            return (
-                lambda: self._product(values, weights),
-                lambda: [product(values, weight) for weight in weights],
-            )
+            stored = [_random(call.fixed[self.stored], generator, turn) for call in self.calls]
+            return lambda: self.function(values, stored), lambda: [function(values, one) for one in stored]
 
         return agree(trial)
 

@@ -46,6 +46,21 @@ def shifted(values: Tensor, bias: Tensor) -> Tensor:
     return values + bias
 
 
+def wide_product(values: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """The products with several weights below each other, as a stack of columns."""
+    outputs, inputs = weights[0].shape
+    rows = torch.stack(list(weights), dim=1).view(-1, inputs)  # the first row of each, the second of each …
+    return torch.mm(rows, values.T).view(outputs, -1).T
+
+
+def wide_shifted(values: Tensor, biases: Sequence[Tensor]) -> Tensor:
+    """The values with several biases below each other, as a stack of columns."""
+    return (values.T[:, None] + torch.stack(list(biases), dim=1)[:, :, None]).flatten(1).T
+
+
+WIDE = {product: wide_product, shifted: wide_shifted}
+
+
 def normalized(
     values: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, *rest: Any
 ) -> Tensor:

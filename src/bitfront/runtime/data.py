@@ -38,6 +38,11 @@ class Examples:
         targets = None if self.targets is None else self.targets[part]
         return Examples(tuple(tensor[part] for tensor in self.inputs), targets, self.names)
 
+    def take(self, places: Tensor) -> Examples:
+        """The examples at these places, in their order."""
+        targets = None if self.targets is None else self.targets[places]
+        return Examples(tuple(tensor[places] for tensor in self.inputs), targets, self.names)
+
     def batches(self, size: int) -> Iterator[Examples]:
         """Consecutive parts of `size` examples, the last one shorter."""
         if size < 1:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +20,21 @@ from bitfront.runtime.blocks import Blocks, Indexes
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan
-from bitfront.runtime.statistics import Part, Table, contributions, parts_of
+from bitfront.runtime.statistics import (
+    Contributed,
+    Part,
+    Table,
+    contributions,
+    keeping_all,
+    parts_of,
+    renumbered,
+)
 from bitfront.runtime.together import Together
 from bitfront.space import FLOAT, Assignment
 
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
+F = TypeVar("F")
 _TILE = 2**21  # bytes of a stack: about what a core has of cache for itself, and best on all our models
 
 
@@ -75,21 +85,28 @@ class ModelEvaluator:
         """
         outcomes: list[Outcome] = []
         for start in range(0, len(candidates), self._group):
-            outcomes += self._evaluate(candidates[start : start + self._group])
+            outcomes += self._each(candidates[start : start + self._group], self._evaluate)
         return outcomes
 
-    def _evaluate(self, group: Sequence[Assignment]) -> list[Outcome]:
+    def _each(
+        self, group: Sequence[Assignment], work: Callable[[Sequence[Assignment]], list[F]]
+    ) -> list[F | Failure]:
+        """What the work gives for a group; a failure for a candidate that it raises an error for."""
         started = time.perf_counter()
         try:
-            measured = self._measure(group)
+            return [*work(group)]
         except DataError:
             raise
         except Exception as error:  # whatever a model or a format raises: a failure is an outcome
             if len(group) > 1:  # find out whose it is
                 middle = len(group) // 2
-                return self._evaluate(group[:middle]) + self._evaluate(group[middle:])
+                return self._each(group[:middle], work) + self._each(group[middle:], work)
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"
             return [Failure(reason, time.perf_counter() - started)]
+
+    def _evaluate(self, group: Sequence[Assignment]) -> list[Outcome]:
+        started = time.perf_counter()
+        measured = self._measure(group)
         seconds = time.perf_counter() - started
         self._together.keeping = seconds >= self.worth_keeping * len(group)
         return self._outcomes(measured, seconds / len(group))
@@ -110,7 +127,13 @@ class ModelEvaluator:
 
     def _measure(self, group: Sequence[Assignment]) -> dict[str, list[float]]:
         table = Table(self.qualities, len(group), self._parts)
-        for part in self._parts if self.qualities else ():
+        self._run(group, self._parts if self.qualities else (), table)
+        with self.spent.on("statistics"):
+            values = table.values()
+        return values | self.costs(group)
+
+    def _run(self, group: Sequence[Assignment], parts: Sequence[Part], table: Table) -> None:
+        for part in parts:
             with torch.inference_mode(), self.spent.on("model"):
                 if len(group) == 1 and not self._together.keeping:  # less bookkeeping, the same bits
                     outputs = Blocks(self._alone(group[0], part.examples))
@@ -118,10 +141,39 @@ class ModelEvaluator:
                 else:
                     emit = partial(self._fill, table=table, part=part)
                     self._together.run(group, part.examples.inputs, emit, part.number)
-        with self.spent.on("statistics"):
-            values = table.values()
+
+    def costs(self, group: Sequence[Assignment]) -> dict[str, list[float]]:
+        """What is known exactly of each candidate, by the metric's name."""
         with self.spent.on("costs"):
-            return values | {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
+            return {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """How many examples each pass over the split has."""
+        return tuple(len(part.examples) for part in self._parts)
+
+    def contributed(self, candidates: Sequence[Assignment], passes: slice) -> list[Contributed | Failure]:
+        """What the examples of some passes contribute, for each candidate in order.
+
+        Raises:
+            DataError: the data doesn't fit a metric, which is no candidate's fault.
+        """
+        parts = self._parts[passes]
+        return self._each(candidates, partial(self._contributed, parts=parts))
+
+    def _contributed(self, group: Sequence[Assignment], parts: Sequence[Part]) -> list[Contributed]:
+        started = time.perf_counter()
+        table = keeping_all(self.qualities, len(group), parts)
+        self._run(group, renumbered(parts), table)
+        seconds = time.perf_counter() - started
+        whole = self.worth_keeping * len(group)
+        self._together.keeping = seconds >= whole * len(parts) / len(self._parts)
+        return [Contributed(table.contributions(n), seconds / len(group)) for n in range(len(group))]
+
+    def judged(self, contributed: Contributed, costs: Mapping[str, float]) -> Outcome:
+        """The outcome of one candidate by the examples that were seen of it."""
+        values = contributed.values(self.qualities) | dict(costs)
+        return self._outcomes({name: [value] for name, value in values.items()}, contributed.seconds)[0]
 
     def _fill(self, positions: Indexes, outputs: Blocks, table: Table, part: Part) -> None:
         with self.spent.on("statistics"):

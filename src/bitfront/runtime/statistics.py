@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -96,6 +96,10 @@ class Table:
             found.append(rows.sum(axis=-1) if quality.of_means else rows)
         return np.concatenate(found)
 
+    def contributions(self, candidate: int) -> tuple[NDArray[np.float64], ...]:
+        """What each example contributes, (k, examples) per quality: of a table that keeps them all."""
+        return tuple(table[candidate] for table in self._tables if table is not None)
+
     def values(self) -> dict[str, list[float]]:
         """What each quality is for every candidate, by the quality's name."""
         pairs = zip(self._qualities, self._tables, strict=True)
@@ -110,8 +114,40 @@ class Table:
         return [quality.value(torch.from_numpy(row)[None]) for row in means]
 
 
+@dataclass(frozen=True)
+class Contributed:
+    """What the examples of some passes contribute for one candidate: (k, examples) per quality."""
+
+    stacks: tuple[NDArray[np.float64], ...]
+    seconds: float
+
+    def followed_by(self, later: Contributed) -> Contributed:
+        """The same and that of later passes."""
+        pairs = zip(self.stacks, later.stacks, strict=True)
+        stacks = tuple(np.concatenate(pair, axis=1) for pair in pairs)
+        return Contributed(stacks, self.seconds + later.seconds)
+
+    def values(self, qualities: Sequence[Quality]) -> dict[str, float]:
+        """What each quality is of these examples alone."""
+        pairs = zip(qualities, self.stacks, strict=True)
+        return {quality.metric.name: quality.value(torch.from_numpy(stack.T)) for quality, stack in pairs}
+
+
+def keeping_all(qualities: Sequence[Quality], candidates: int, parts: Sequence[Part]) -> Table:
+    """A table of some consecutive parts that keeps every contribution, also where means would do."""
+    return Table([replace(quality, of_means=False) for quality in qualities], candidates, parts)
+
+
+def renumbered(parts: Sequence[Part]) -> list[Part]:
+    """Consecutive parts as if the first of their examples were the first of all."""
+    return [replace(part, start=part.start - parts[0].start) for part in parts]
+
+
 def contributions(quality: Quality, outputs: Tensor, part: Part, count: int = 1) -> Tensor:
     """Statistics (count, examples, k) of `count` candidates' outputs below each other."""
+    once = part.examples.targets
+    if count > 1 and quality.many is not None and outputs.dim() == 2 and once is not None:
+        return quality.many(outputs, once, torch.empty(0)).unflatten(0, (count, -1))
     targets = part.targets(count) if quality.needs_labels else torch.empty(0)
     references = part.references(count) if quality.needs_reference else torch.empty(0)
     return quality.statistics(outputs, targets, references).unflatten(0, (count, -1))

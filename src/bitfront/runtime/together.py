@@ -24,7 +24,7 @@ from bitfront.runtime.blocks import Blocks, Indexes, nbytes, same_layout, stack
 from bitfront.runtime.call import Call, Wide
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
-from bitfront.runtime.columns import EXACT, product
+from bitfront.runtime.columns import EXACT, WIDE
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.prefixes import Prefixes, Start
 from bitfront.space import Assignment
@@ -197,7 +197,7 @@ class Together:
     ) -> Blocks:
         """The distinct results of a step, as one stack if any of them were computed as one."""
         calls = [self._call(number, needed, group, values, rows) for needed in work.by_variant()]
-        wide = Wide.of(calls, product)
+        wide = Wide.of(calls, WIDE)
         sizes = (len(calls).bit_length(), len(calls[0]).bit_length())
         if wide is not None and self._trusts((number, *sizes, rows), wide):
             return Blocks(wide.together(), len(work.first), work.which)
@@ -230,7 +230,8 @@ class Together:
         return parts
 
     def _trusts(self, key: tuple[int, ...], stacked: Call | Wide) -> bool:
-        if isinstance(stacked, Call) and stacked.function in EXACT:
+        first = stacked.calls[0] if isinstance(stacked, Wide) else stacked
+        if first.function in EXACT:
             return True
         if key not in self._trust:
             self._trust[key] = stacked.stacks_well()

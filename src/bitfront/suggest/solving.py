@@ -133,7 +133,7 @@ class Solver:
                 return None
             assignment = self._space.assignment(row)
             trial = self._outcomes.get(assignment)
-            if self._keeps_costs(assignment):
+            if trial is None and self._keeps_costs(assignment):
                 return self._candidate(name, assignment)
             if trial is not None and not trial.failed and self._knowledge.objectives.feasible(trial.values):
                 return None  # the best there is by all that is known, and it is measured

@@ -127,14 +127,17 @@ class Beliefs:
         first = self._qualities[0]
         rises = seen.column(first) - origins[first.name]
         logs = np.log(np.maximum(rises, max(_LEAST, 1e-3 * float(rises.max(initial=0.0)))))
+        measured = self.measured(seen)
+        return logs if measured is None else np.where(np.isnan(measured), logs, measured)
+
+    def measured(self, seen: Observations) -> Array | None:
+        """log D as it was measured, NaN where it wasn't; None where it never is."""
         if self._divergence is None:
-            return logs
+            return None
         values = turned(self._divergence, seen.column(self._divergence))
         if self._divergence.name == "sqnr":
-            measured = -values / 10 * math.log(10)
-        else:
-            measured = np.log(np.maximum(values, _LEAST))
-        return np.where(np.isnan(values), logs, np.maximum(measured, math.log(_LEAST)))
+            return np.maximum(-values / 10 * math.log(10), math.log(_LEAST))
+        return np.log(np.maximum(values, _LEAST))
 
     def _origin(self, metric: Metric, seen: Observations, float_values: Mapping[str, float]) -> float:
         if metric.name in float_values and math.isfinite(float_values[metric.name]):
