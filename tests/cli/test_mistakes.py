@@ -98,6 +98,8 @@ MISTAKES: list[tuple[str, str, str, tuple[str, ...]]] = [
     (TRIALS, "trials = -1", "trials", ("search.trials must be at least 1, but is -1",)),
     (TRIALS, 'trials = "many"', "trials", ("search.trials must be a whole number, but is 'many'",)),
     (TRIALS, "trials = 6.5", "trials", ("search.trials must be a whole number, but is 6.5",)),
+    (TRIALS, 'trials = 6\nmemory = "much"', "memory", ("'much' is not a quantity such as",)),
+    (TRIALS, 'trials = 6\ndevice = "tpu"', "device", ("'cpu' or 'cuda'",)),
     (TRIALS, 'trials = 6\ntimeout = "soon"', "timeout", ("'soon' is not a quantity such as \"20 min\"",)),
     (TRIALS, 'trials = 6\ntimeout = "-5 min"', "timeout", ("must be more than 0 seconds",)),
     (TRIALS, 'trials = 6\ncombine = "weighted-sum"', "[search]", ("combine", "needs direction")),

@@ -48,6 +48,22 @@ def test_a_scale_per_channel(mlp: nn.Module, rows: torch.Tensor, tmp_path: Path)
 
 
 @needs_compiler
+def test_norms(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, rows = (
+        nn.Sequential(nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4), nn.ReLU()),
+        torch.randn(64, 6),
+    )
+    network(rows)  # its statistics
+    formats = {"type:linear": {"weight": "q1.4", "input": "q3.4", "bias": "q1.6"}}
+    subject = make_subject(network, rows, formats)
+    hls.hls4ml.write(subject, tmp_path / "p")
+    assert hls.hls4ml.run is not None
+    found, wanted = hls.hls4ml.run(tmp_path / "p", (rows,)), subject.outputs()
+    assert (found - wanted).abs().mean() <= hls.hls4ml.limit * wanted.abs().mean()
+
+
+@needs_compiler
 @pytest.mark.parametrize(
     ("weight", "input", "why"), [("int4g8", "q3.4", "a scale per group"), ("q1.4", "uint8", "zero")]
 )

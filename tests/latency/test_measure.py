@@ -55,6 +55,22 @@ def test_the_sides_alternate_after_warming_up(monkeypatch: pytest.MonkeyPatch) -
     assert len(interleave(takes("c", 0.02), takes("r", 0.02)).candidate) == 20
 
 
+@pytest.mark.parametrize(
+    ("ratios", "blocks", "expected"),
+    [([1.0, 1.01], 2, 1.0), ([1.0, 1.3, 1.31], 3, 1.3), ([1.0, 1.1, 1.2, 1.3, 1.4], 5, 1.2)],
+)
+def test_blocks_are_repeated_until_two_agree(ratios: list[float], blocks: int, expected: float) -> None:
+    made = iter(Pairs(np.full(4, ratio), np.ones(4), (0.0, 0.0)) for ratio in [*ratios, 9.0])
+    seen: list[Pairs] = []
+
+    def measure() -> Pairs:
+        seen.append(next(made))
+        return seen[-1]
+
+    assert protocol.settled(measure).ratio == pytest.approx(expected)
+    assert len(seen) == blocks
+
+
 def test_one_thread_is_timed_by_its_own_clock() -> None:
     assert protocol.clock(1) is protocol.time.thread_time
     assert protocol.clock(2) is protocol.time.perf_counter

@@ -35,7 +35,7 @@ batch_size = 256                       # what costs such as flops are counted fo
 size = {{ goal = "min" }}                # max = "64 KiB" would make it a hard limit too
 
 [search]
-strategy = "tpe"                       # brute-force, random, qmc, tpe, nsga2, nsga3
+strategy = "tpe"                       # brute-force, random, qmc, tpe, nsga2, nsga3, frontier
 trials = 100
 # timeout = "20 min"
 seed = 0

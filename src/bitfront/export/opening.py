@@ -9,6 +9,7 @@ from pathlib import Path
 from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
 from bitfront.manifest import read_manifest
+from bitfront.metric import Objectives
 from bitfront.recipe import Job, read
 from bitfront.results import front_of
 from bitfront.space import FLOAT
@@ -51,7 +52,7 @@ class OpenRun:
         objectives = self._objectives()
         return front[pareto.knee([objectives.vector(trial.values) for trial in front])]
 
-    def _objectives(self):
+    def _objectives(self) -> Objectives:
         baseline = next((trial for trial in self.trials if trial.assignment == FLOAT), None)
         if baseline is None:
             raise RunError(f"The run '{self.directory}' holds no trial of the float model.")

@@ -18,7 +18,7 @@ from bitfront.exporters.base import Exporter, Subject
 from bitfront.exporters.qonnx_graph import QonnxGraph
 from bitfront.exporters.quant_function import DOMAIN, VERSION, quant_function
 from bitfront.exporters.sealed_onnx import facts, run_in_onnxruntime, save_sealed
-from bitfront.formats import Axes, Format
+from bitfront.formats import Format
 from bitfront.formats.element import Integer
 from bitfront.formats.granularity import Grouped
 from bitfront.formats.scale import Constant
@@ -26,7 +26,7 @@ from bitfront.formats.scale import Constant
 OPSET = 21
 
 
-def reason_against(chosen: Format, stored: bool, axes: Axes) -> str:
+def reason_against(chosen: Format, stored: bool) -> str:
     """Why `Quant` can't express a format; nothing where it can."""
     if not isinstance(chosen.element, Integer):
         return "not whole numbers"
@@ -42,7 +42,7 @@ def reason_against(chosen: Format, stored: bool, axes: Axes) -> str:
 def unsupported(subject: Subject) -> Mapping[str, str]:
     """Why sites can't be expressed, by name."""
     found = {
-        site: reason_against(chosen, site in subject.plan.weight_slots, subject.axes(site))
+        site: reason_against(chosen, site in subject.plan.weight_slots)
         for site, chosen in subject.formats().items()
     }
     return {site: reason for site, reason in found.items() if reason}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -81,8 +80,3 @@ def run_in_onnxruntime(path: Path, inputs: tuple[Tensor, ...], **config: str) ->
 def facts(exporter: str, trial: int) -> dict[str, str]:
     """What every exported model says of itself."""
     return {"bitfront.exporter": exporter, "bitfront.trial": str(trial)}
-
-
-def versions(model: Any) -> dict[str, int]:
-    """The operator sets of a model, by domain."""
-    return {entry.domain: entry.version for entry in model.opset_import}

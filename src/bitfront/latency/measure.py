@@ -19,7 +19,7 @@ from bitfront.latency.kernels import NoKernel
 from bitfront.latency.lowering import Lowered, Lowering
 from bitfront.latency.machine import flags, saturates
 from bitfront.latency.metrics import MEASURED
-from bitfront.latency.protocol import SCORE, interleave, score
+from bitfront.latency.protocol import SCORE, interleave, score, settled
 from bitfront.latency.session import Array, OnnxRuntimeSession, Session
 from bitfront.latency.skeleton import IR_VERSION, OPSET, export_skeleton
 from bitfront.metric import Failure, Metric, Outcome
@@ -123,7 +123,8 @@ class Measurer:
         remarks = [*lowered.remarks, *self._check(lowered, session)]
         built = time.thread_time()
         settings = self.settings
-        pairs = interleave(session.run, self._reference.run, settings.threads, settings.iterations)
+        run, reference = session.run, self._reference.run
+        pairs = settled(lambda: interleave(run, reference, settings.threads, settings.iterations))
         done = time.thread_time()
         unit = self.reference_milliseconds
         ratio = 1.0 if not assignment else pairs.ratio  # the float model is its own reference

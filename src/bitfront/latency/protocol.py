@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ SCORE = 10  # the percentile that stands for a side
 REPEATABILITY = 0.03  # relative difference below which two latencies are a tie
 _SLOW = 5e-3  # seconds of a run from which on fewer pairs will do
 MANY, FEW = 80, 20
+_BLOCKS, _AGREED = 5, REPEATABILITY / 2
 WARM_UPS = 10
 
 Run = Callable[[], object]
@@ -69,6 +71,21 @@ def interleave(candidate: Run, reference: Run, threads: int = 1, pairs: int | No
         times[turn % 2, turn] = _seconds(first, now)
         times[1 - turn % 2, turn] = _seconds(second, now)
     return Pairs(times[0], times[1], (before, _load()))
+
+
+def settled(measure: Callable[[], Pairs]) -> Pairs:
+    """Measure until two blocks of pairs agree, at most five times; the block of the middle ratio.
+
+    A machine may be quick for so small a part of a block that the low percentile of one side sees it and that of
+    the other doesn't. Two blocks seldom err alike.
+    """
+    blocks = [measure()]
+    while len(blocks) < _BLOCKS:
+        blocks.append(measure())
+        ratios = sorted(block.ratio for block in blocks)
+        if any(high / low - 1 <= _AGREED for low, high in pairwise(ratios)):
+            break
+    return sorted(blocks, key=lambda block: block.ratio)[(len(blocks) - 1) // 2]
 
 
 def score(run: Run, threads: int = 1, runs: int = MANY) -> float:

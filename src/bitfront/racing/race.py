@@ -19,7 +19,7 @@ from bitfront.space import Assignment, Points
 from bitfront.trial import Trial
 
 PASSES = 8  # over the examples, at least
-_SHARES = (PASSES, 4, 2, 1)  # candidates are looked at after an eighth of the passes, a quarter, a half
+_FEW = 32  # examples after which candidates are looked at for the first time, if passes are so short
 _GROUP_BYTES = 2**27  # of contributions that a group of candidates may hold
 _KEPT_BYTES = 2**27  # and those that members of the front may keep
 
@@ -65,7 +65,7 @@ class Race:
         self._lines = lines_of(objectives, judge.qualities, costs) or []
         self._limits = _limited(objectives, judge.qualities)
         self._examples = sum(judge.passes)
-        self._rungs = sorted({-(-len(judge.passes) // share) for share in _SHARES})
+        self._rungs = _rungs(judge.passes)
         self._front: dict[int, Trial] = {}
         self._kept = Kept[list[Values]](_KEPT_BYTES)
         self._bytes = 0  # of a candidate's contributions, once they are known
@@ -192,6 +192,17 @@ class Race:
         samples = [line.samples(seen.stacks) if line.means else np.empty(0) for line in self._lines]
         self._kept.put(candidate, samples, sum(values.nbytes for values in samples))
         return samples
+
+
+def _rungs(passes: Sequence[int]) -> list[int]:
+    """Numbers of passes after which candidates are looked at: eighths of all, and before by doubling."""
+    count = len(passes)
+    rungs = {-(-count * step // PASSES) for step in range(1, PASSES + 1)}
+    first = min(rungs)
+    while first > 1 and sum(passes[: first // 2]) >= _FEW:
+        first //= 2
+        rungs.add(first)
+    return sorted(rungs)
 
 
 def _limited(objectives: Objectives, qualities: Sequence[Quality]) -> list[tuple[Limit, Line]]:

@@ -25,6 +25,7 @@ from bitfront.recipe.checks import (
     unknown_operations,
     unread_tensors,
 )
+from bitfront.recipe.devices import device_named, placed
 from bitfront.recipe.divergence import affordable, divergence_of
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
@@ -92,10 +93,15 @@ class Job:
     def _model(self, with_weights: bool) -> nn.Module:
         if self._given_model is not None:
             check_weights(self._given_model)
-            return self._given_model
+            return placed(self._given_model, self.device)
         if self.recipe.model is None:
             raise RecipeError("'model' is missing: the recipe needs a [model] table.", ("model",))
-        return load_model(self.recipe.model, self.directory, with_weights)
+        return placed(load_model(self.recipe.model, self.directory, with_weights), self.device)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where candidates are judged."""
+        return device_named(self.recipe.search.device)
 
     @cached_property
     def _data(self) -> tuple[Splits, Any]:
@@ -105,10 +111,10 @@ class Job:
             raise RecipeError("'data' is missing: the recipe needs a [data] table.", ("data",))
         return load_data(self.recipe.data, self.directory)
 
-    @property
+    @cached_property
     def splits(self) -> Splits:
-        """Calibration, search and test examples."""
-        return self._data[0]
+        """Calibration, search and test examples, on the device."""
+        return self._data[0].to(self.device)
 
     @property
     def made_data(self) -> Any:
@@ -200,7 +206,8 @@ class Job:
         with blamed("data", "factory"):
             given = self.splits.calibration
             observations = observe(self.plan, given, self.batch_size, frozenset(self.space.sites))
-        return Candidates(self.plan, observations, self._calibration, spent=self.spent)
+        memory = self.recipe.search.bytes // 2
+        return Candidates(self.plan, observations, self._calibration, memory, self.spent)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
@@ -260,7 +267,8 @@ class Job:
             order = torch.Generator().manual_seed(self.recipe.search.seed)
             examples = examples.take(torch.randperm(len(examples), generator=order))
             width = min(width, -(-len(examples) // PASSES))
-        return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs)
+        memory = self.recipe.search.bytes // 2
+        return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs, memory)
 
     def race(self, objectives: Objectives) -> tuple[Race | None, list[str]]:
         """What drops candidates early, where the recipe wants it; and a note where it wants it in vain."""

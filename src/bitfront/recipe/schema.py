@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from bitfront.errors import RecipeError
-from bitfront.recipe.units import seconds
+from bitfront.recipe.units import quantity, seconds
 
 
 class _Table(BaseModel):
@@ -102,6 +102,8 @@ class SearchTable(_Table):
     strategy: str = "tpe"
     trials: int = Field(default=100, ge=1)
     timeout: float | int | str | None = None
+    memory: float | int | str = "1 GiB"
+    device: Literal["cpu", "cuda"] = "cpu"
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1)
@@ -116,6 +118,13 @@ class SearchTable(_Table):
             raise ValueError(f"timeout must be more than 0 seconds, but is {value!r}")
         return value
 
+    @field_validator("memory")
+    @classmethod
+    def _readable_size(cls, value: float | int | str) -> float | int | str:
+        if quantity(value, "bytes") < 0:
+            raise ValueError(f"memory must not be negative, but is {value!r}")
+        return value
+
     @model_validator(mode="after")
     def _direction_of_sum(self) -> SearchTable:
         if self.direction and not self.combine:
@@ -125,6 +134,11 @@ class SearchTable(_Table):
         if self.combine and not self.direction:
             raise ValueError('combine = "weighted-sum" needs direction = "min" or "max" beside it')
         return self
+
+    @property
+    def bytes(self) -> int:
+        """The memory that may be kept for later candidates, in bytes."""
+        return int(quantity(self.memory, "bytes"))
 
     @property
     def seconds(self) -> float | None:

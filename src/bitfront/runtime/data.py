@@ -64,6 +64,11 @@ class Splits:
     search: Examples
     test: Examples | None
 
+    def to(self, device: torch.device) -> Splits:
+        """The same splits on a device."""
+        test = None if self.test is None else self.test.to(device)
+        return Splits(self.calibration.to(device), self.search.to(device), test)
+
 
 def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
     """From what a data factory returned: a mapping or an object with the splits by name.

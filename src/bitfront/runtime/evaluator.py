@@ -35,6 +35,7 @@ from bitfront.space import FLOAT, Assignment
 _TABLE_BYTES = 2**28  # of the statistics that a group may hold
 _PASS_BYTES = 2**22
 F = TypeVar("F")
+_GPU_TILE = 2**28
 _TILE = 2**21  # bytes of a stack: about what a core has of cache for itself, and best on all our models
 
 
@@ -68,7 +69,8 @@ class ModelEvaluator:
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
         self.worth_keeping = 1e-3  # seconds of a candidate from which on its states are kept for others
-        self._together = Together(plan, candidates, _TILE, memory)
+        on_gpu = any(tensor.is_cuda for tensor in plan.stored.values())
+        self._together = Together(plan, candidates, _GPU_TILE if on_gpu else _TILE, memory)
         self._parts = self._passes(examples)
         whole = sum(not quality.of_means for quality in self.qualities)
         self._group = max(1, _TABLE_BYTES // max(2**12, 8 * len(examples) * whole))
