@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -54,13 +54,13 @@ class Case:
 
     name: str
     make: Callable[[], tuple[nn.Module, Any]]
-    space: list[Mapping[str, Any]]
+    space: Sequence[Mapping[str, Any]]
     metrics: Mapping[str, Any]
     trials: int
 
     def job(self, racing: bool, seed: int, trials: int) -> Job:
         search = {"strategy": "random", "trials": trials, "seed": seed, "racing": racing}
-        document = {"space": self.space, "metrics": dict(self.metrics), "search": search}
+        document = {"space": list(self.space), "metrics": dict(self.metrics), "search": search}
         return Job(from_document(document), Path(), *self.make(), 512)
 
 

@@ -16,7 +16,7 @@ import torch
 from bitfront.metric import Measurement
 from bitfront.recipe import Job, read
 from bitfront.space import FLOAT, Assignment
-from bitfront.suggest.surrogate import Surrogate
+from bitfront.surrogate import Surrogate
 
 RECIPE = Path(__file__).resolve().parents[1] / "examples/digits.toml"
 SIZES = (12, 20, 40, 80, 160, 320)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bitfront.errors import ReplayError
 from bitfront.metric import Evaluator
-from bitfront.racing import Race
+from bitfront.racing import HEAT, Race
 from bitfront.space import FLOAT, Assignment, Points, Space
 from bitfront.spent import Spent
 from bitfront.strategies.base import Strategy, pruned
@@ -64,8 +64,9 @@ class Run:
     run that was killed and resumed records the trials of one that was never killed. A larger budget continues
     a run, a smaller one ends it sooner; neither changes what comes when.
 
-    With a `race` (on the same evaluator) the strategy's candidates are dropped once they can't reach the front
-    of the batches before theirs.
+    With a `race` (on the same evaluator) the strategy's candidates are dropped once they can't reach the front.
+    That is the front as it was before their heat: batches are cut into heats, which are always the same, while
+    the parts of a batch that are evaluated and logged at a time depend on how long that takes.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class Run:
         Raises:
             ReplayError: the strategy doesn't propose what the log holds.
         """
-        self._tell(strategy, self.references(space))
+        references = self.references(space)
+        self._enter(list(self._known))
+        self._tell(strategy, references)
         batch = stale = 0
         while not (stop := self._finished(space, stale)):
             batch += 1
@@ -127,6 +130,7 @@ class Run:
             if not self._settle(batch, space, new, new_keys):
                 stop = "timeout"
                 break
+            self._enter(new_keys)
             self._tell(strategy, [self._known[key] for key in keys if key in self._known])
         self.progress.stopped = stop
         return self.progress
@@ -143,9 +147,6 @@ class Run:
         started = time.perf_counter()
         with self._clock.on("strategy"):
             strategy.tell(trials)
-        # Only now, when the whole batch is known: what was dropped must not depend on how it was cut up.
-        if self._race is not None:
-            self._race.enter(trials)
         self.progress.strategy_seconds += time.perf_counter() - started
 
     def _new(
@@ -192,13 +193,22 @@ class Run:
         # The whole batch was asked for, so that a run can be continued with a larger budget later.
         left = self.progress.budget.trials - self.progress.evaluated if batch else len(wanted)
         end = min(len(wanted), done + max(0, left))
+        block = HEAT if self._race else max(1, len(wanted))
+        self._enter(keys[: done - done % block])
         while done < end:
             if batch and self._late():
                 return False
-            until = min(end, done + self._chunk)
+            until = min(end, done + self._chunk, done - done % block + block)
             self._evaluate(batch, wanted[done:until], keys[done:until])
             done = until
+            if done % block == 0:
+                self._enter(keys[done - block : done])
         return True
+
+    def _enter(self, keys: Sequence[Hashable]) -> None:
+        """Let later candidates race against these."""
+        if self._race is not None:
+            self._race.enter([self._known[key] for key in keys if key in self._known])
 
     def _evaluate(self, batch: int, part: Sequence[Assignment], keys: Sequence[Hashable]) -> None:
         started = time.perf_counter()

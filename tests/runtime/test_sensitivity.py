@@ -100,3 +100,15 @@ def test_a_search_over_costs_alone_has_no_divergence() -> None:
     job = _job(metrics=("bit_ops", "size"))
     assert job.qualities == ()
     assert job.prior is None
+
+
+def test_outputs_too_large_to_keep_are_said_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "bitfront.recipe.divergence._MOST_BYTES", 40 * 4 * 4 - 1
+    )  # examples × classes × bytes
+    job = _job()
+    assert any("more than a gigabyte" in note for note in job.check())
+    assert [quality.metric.name for quality in job.qualities] == ["loss"]
+    assert job.prior is None
+    monkeypatch.setattr("bitfront.recipe.divergence._MOST_BYTES", 40 * 4 * 4)
+    assert not any("more than a gigabyte" in note for note in _job().check())

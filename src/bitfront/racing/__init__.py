@@ -4,6 +4,6 @@ An idea of O. Maron and A. Moore, "Hoeffding races: accelerating model selection
 function approximation", NIPS 1993; here candidates race against the front, in several objectives.
 """
 
-from bitfront.racing.race import PASSES, Race, hindrance
+from bitfront.racing.race import HEAT, PASSES, Race, hindrance
 
-__all__ = ["PASSES", "Race", "hindrance"]
+__all__ = ["HEAT", "PASSES", "Race", "hindrance"]

@@ -1,4 +1,4 @@
-"""Judges candidates on growing parts of the split, against the front as it was before their batch."""
+"""Judges candidates on growing parts of the split, against the front as it was before their heat."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bitfront.runtime.statistics import Contributed
 from bitfront.space import Assignment, Points
 from bitfront.trial import Trial
 
+HEAT = 16  # candidates that race against the same front
 PASSES = 8  # over the examples, at least
 _FEW = 32  # examples after which candidates are looked at for the first time, if passes are so short
 _GROUP_BYTES = 2**27  # of contributions that a group of candidates may hold
@@ -71,7 +72,7 @@ class Race:
         self._bytes = 0  # of a candidate's contributions, once they are known
 
     def enter(self, trials: Sequence[Trial]) -> None:
-        """Tell the trials of a batch, in order, so that later candidates race against them."""
+        """Tell trials, so that later candidates race against those of them that are on the front."""
         known = self._front | {trial.number: trial for trial in trials}
         ordered = [known[number] for number in sorted(known)]
         self._front = {trial.number: trial for trial in front_of(ordered, self._objectives)}

@@ -24,6 +24,11 @@ _ON_CLASSES = frozenset(
 )
 _MOST_BYTES = 2**30  # of the float model's own outputs, which have to be kept
 
+NO_DIVERGENCE = (
+    "The float model's outputs for the search split take more than a gigabyte, so no divergence from them is "
+    "measured: the strategy begins with a guess from bit widths, and goes by the first quality alone."
+)
+
 
 def divergence_of(qualities: Sequence[Quality]) -> Quality:
     """The one among the recipe's metrics, if there is one; else kl where outputs are judged as classes, or sqnr.

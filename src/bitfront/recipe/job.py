@@ -26,7 +26,7 @@ from bitfront.recipe.checks import (
     unread_tensors,
 )
 from bitfront.recipe.devices import device_named, placed
-from bitfront.recipe.divergence import affordable, divergence_of
+from bitfront.recipe.divergence import NO_DIVERGENCE, affordable, divergence_of
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
@@ -189,6 +189,8 @@ class Job:
             _ = self.program  # then the graph comes from it
         notes = goals.check_possible(self.graph, self.space)
         notes += self._check_latency() if weights else []
+        if weights and self._wants_divergence and self.divergence is None:
+            notes.append(NO_DIVERGENCE)
         notes += unknown_operations(self.graph) + unread_tensors(self.graph)
         if self.recipe.search.workers > 1:
             notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
@@ -281,11 +283,15 @@ class Job:
     @cached_property
     def divergence(self) -> Quality | None:
         """How far outputs are from the float model's, where a strategy wants to know and the memory allows it."""
-        factories = [self._strategy_factory(name) for name in (self.recipe.search.strategy, *self.raced)]
-        wanted = any(getattr(factory, "wants_divergence", False) for factory in factories)
-        if not wanted or not self.goals.qualities or not affordable(self.plan, self.splits.search):
+        if not self._wants_divergence or not affordable(self.plan, self.splits.search):
             return None
         return divergence_of(self.goals.qualities)
+
+    @property
+    def _wants_divergence(self) -> bool:
+        factories = [self._strategy_factory(name) for name in (self.recipe.search.strategy, *self.raced)]
+        wanted = any(getattr(factory, "wants_divergence", False) for factory in factories)
+        return wanted and bool(self.goals.qualities)
 
     @property
     def qualities(self) -> tuple[Quality, ...]:

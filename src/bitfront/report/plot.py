@@ -39,8 +39,8 @@ def front_svg(
     }
     marks = {"float": pick(document["baseline"]), **uniform}
     everything = [*dots, *front, *marks.values()]
-    to_x, ticks_x = _axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic=True)
-    to_y, ticks_y = _axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, logarithmic=False)
+    to_x, ticks_x = axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic=True)
+    to_y, ticks_y = axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, logarithmic=False)
     parts = [_text(LEFT, 22, title, size=15, weight="bold")]
     parts += [_tick_x(to_x(value), human(value, x.unit)) for value in ticks_x]
     parts += [_tick_y(to_y(value), human(value, y.unit)) for value in ticks_y]
@@ -74,7 +74,7 @@ def front_svg(
     )
 
 
-def _axis(
+def axis(
     values: Sequence[float], start: float, end: float, logarithmic: bool
 ) -> tuple[Callable[[float], float], list[float]]:
     """A map from values to pixels, and about five round values for ticks."""

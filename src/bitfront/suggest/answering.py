@@ -12,7 +12,7 @@ from bitfront.results import front_of, nearest_miss
 from bitfront.space import FLOAT
 from bitfront.suggest.knowledge import Knowledge, Known, knowledge, measure
 from bitfront.suggest.solving import Candidate, Solver
-from bitfront.suggest.surrogate import FEWEST, Prediction
+from bitfront.surrogate import FEWEST, Prediction
 from bitfront.trial import Trial, to_json_number
 
 ROUGH = 40  # trials, below which intervals held less than they promise when this was tried

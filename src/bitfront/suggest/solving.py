@@ -12,7 +12,7 @@ from bitfront.metric import Limit, Metric
 from bitfront.space import FLOAT, Assignment
 from bitfront.suggest.knowledge import Knowledge
 from bitfront.suggest.programme import Bounds, Programme, Sum, sum_of_terms
-from bitfront.suggest.surrogate import FEWEST, Prediction, Surrogate
+from bitfront.surrogate import FEWEST, Prediction, Surrogate
 
 TRIES = 25  # points that were measured or miss a limit by rounding, before giving up
 STEPS = 6  # towards a candidate whose whole interval keeps the limits

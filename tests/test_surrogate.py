@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bitfront.space import Space
-from bitfront.suggest.surrogate import FEWEST, Link, Surrogate, _left_out
+from bitfront.surrogate import FEWEST, Link, Surrogate, _left_out
 from bitfront.testing.strategies import space_of
 
 SPACE = space_of(4, 3, 3, 2, 4)  # 288 points

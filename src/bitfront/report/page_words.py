@@ -1,0 +1,118 @@
+"""The sentences at the top of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bitfront.metric import Metric
+from bitfront.report.numbers import compared, human, uniform_label
+from bitfront.report.page_source import Source
+from bitfront.report.tables import headline
+
+
+def opening(source: Source) -> Iterator[str]:
+    """What was found, what it scores on the test split, what it is beside uniform formats, and why it is
+    recommended."""
+    yield headline(source.document, shown_metrics(source))
+    knee = recommended(source)
+    if knee is None:
+        yield from source.document["notes"]
+        return
+    yield from _tested(source, knee)
+    yield from _beside_uniform(source, knee)
+    yield why_recommended(source, knee)
+
+
+def shown_metrics(source: Source) -> list[Metric]:
+    """The objectives, and what is limited though no objective."""
+    limited = [limit.metric for limit in source.objectives.limits]
+    return list(dict.fromkeys((*source.objectives.metrics, *limited)))
+
+
+def recommended(source: Source) -> Mapping[str, Any] | None:
+    """The knee as front.json has it; None of an empty front."""
+    return next((m for m in source.front if m["trial"] == source.document["knee"]), None)
+
+
+def interval_words(found: Mapping[str, Any], unit: str) -> str:
+    """A value with its 95% interval.
+
+    >>> interval_words({"value": 0.9, "low": 0.85, "high": 0.95}, "fraction")
+    '90.0% [85.0, 95.0]'
+    """
+    value, low, high = (float(found[part]) for part in ("value", "low", "high"))
+    if unit == "fraction":
+        return f"{value:.1%} [{low * 100:.1f}, {high * 100:.1f}]"
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _tested(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:
+    tested = [metric for metric in source.metrics if metric.name in knee["test"]]
+    if not tested:
+        yield "Without a test split, these are values on the examples that candidates were chosen by."
+        return
+    metric = tested[0]
+    words = interval_words(knee["test"][metric.name], metric.unit)
+    size = source.manifest.get("splits", {}).get("test")
+    examples = f" of {size:,} examples" if size else ""
+    said = f"On the test split{examples}, which the search never saw, its {metric.name} is {words} (95% interval)"
+    base = source.document["baseline_test"].get(metric.name)
+    yield said + (f"; the float model's is {interval_words(base, metric.unit)}." if base else ".")
+
+
+def _beside_uniform(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:
+    """Beside the uniform assignment that comes nearest in quality, by the first measured and first exact metric."""
+    if not (source.learnt and source.costs):
+        return
+    quality, cost = source.learnt[0], source.costs[0]
+    value = quality.minimised(float(knee["metrics"][quality.name]))
+    rivals = [
+        (name, found)
+        for name, found in source.document["uniform"].items()
+        if found["metrics"] and found["trial"] != knee["trial"]
+    ]
+    if not rivals:
+        return
+    name, found = min(
+        rivals, key=lambda r: abs(quality.minimised(float(r[1]["metrics"][quality.name])) - value)
+    )
+    parts = [
+        f"{m.name} {human(float(found['metrics'][m.name]), m.unit)} "
+        f"({_beside(float(knee['metrics'][m.name]), float(found['metrics'][m.name]), m)})"
+        for m in (quality, cost)
+    ]
+    yield (
+        f"Of the uniform assignments, all {uniform_label(name, found)} comes nearest to it in {quality.name}: "
+        f"{', '.join(parts)}."
+    )
+
+
+def _beside(value: float, other: float, metric: Metric) -> str:
+    short = compared(value, other, metric)
+    if short.startswith("1/"):
+        return f"trial is {short[2:]}× smaller" if short != "1/1.0" else "trial is about as large"
+    return f"trial is {short[1:]}× that" if short.startswith("×") else f"trial is {short} from it"
+
+
+def why_recommended(source: Source, knee: Mapping[str, Any]) -> str:
+    """Why the knee, in a sentence."""
+    trial = knee["trial"]
+    if source.objectives.dimensions == 1:
+        what = "weighted sum" if source.objectives.combine else source.objectives.metrics[0].name
+        return f"Trial {trial} is recommended because its {what} is the best."
+    names = _listed([metric.name for metric in source.objectives.metrics])
+    ends = "line between the front's ends" if source.objectives.dimensions == 2 else "plane through its ends"
+    if len(source.front) < 3:
+        return (
+            f"A front of {len(source.front)} has no bend; trial {trial} is marked as the first by "
+            f"{source.objectives.metrics[0].name}."
+        )
+    return (
+        f"Trial {trial} is recommended because the front bends most there: with {names} each scaled to 0 … 1 "
+        f"over the front, it lies farthest on the better side of the {ends}. What counts for you may be another."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
