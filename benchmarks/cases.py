@@ -77,6 +77,14 @@ def jsc_tiny(batch_size: int = 512) -> Case:
     return Case(f"jsc_tiny/{batch_size}", make(model, data, space, batch_size), 5, batch_size)
 
 
+def jsc_tiny_integers() -> Case:
+    """4,096 points that all differ: 16 formats with scales of their own for input, weight and bias."""
+    model, data = _jets(zoo.jsc_tiny())
+    names = [*(f"int{bits}" for bits in range(2, 17)), "e4m3"]
+    space = [{"match": "type:linear", "input": names, "weight": names, "bias": names}]
+    return Case("jsc_tiny/512, all different", make(model, data, space, 512), 5, 512)
+
+
 def jsc_mlp() -> Case:
     """The 16-64-32-32-5 network: 4,096 points, 8 formats for each of 4 weights."""
     model, data = _jets(zoo.jsc_mlp())
@@ -139,6 +147,7 @@ def resnet20_random() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     "jsc_tiny": jsc_tiny,
     "jsc_tiny_8": lambda: jsc_tiny(8),
+    "jsc_tiny_integers": jsc_tiny_integers,
     "jsc_mlp": jsc_mlp,
     "jsc_s": jsc_s,
     "resnet20_tail": resnet20_tail,

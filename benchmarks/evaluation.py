@@ -3,8 +3,8 @@
 All run alternately in one process, on one thread; each prints its median and spread over the rounds, in CPU
 microseconds a candidate, and what the wall clock said.
 
-* naive: what a search usually does; copies the model, quantizes its weights, hooks its inputs, runs a
-  DataLoader and updates torchmetrics objects.
+* naive: what a search usually does, faithful to MASE's: a copy of the model whose layers quantize their tensors
+  in each forward, a DataLoader, and torchmetrics objects called with each batch.
 * cached: quantized weights are kept, data lies ready in one tensor, one plain forward per candidate.
 * evaluation: `evaluate` on all candidates, in batches of 1,024.
 * search: strategy, costs, metrics and the log on disk, with a fresh evaluator.
@@ -62,6 +62,7 @@ class Row:
 
     name: str
     points: int
+    different: int  # of them, by the metrics that were measured
     times: dict[str, Times]
     limit: float  # µs a candidate that its arithmetic takes at the machine's peak
     megabytes: float
@@ -73,6 +74,7 @@ class Row:
         return [
             self.name,
             f"{self.points:,}",
+            f"{self.different:,}",
             f"{started / ours:,.0f}×",
             f"{plain / ours:.1f}×",
             f"{started / whole:,.0f}×",
@@ -83,7 +85,7 @@ class Row:
         ]
 
 
-HEADS = ["case", "points", "naive / evaluation", "cached / evaluation", "naive / search", "cached / search",
+HEADS = ["case", "points", "different", "naive / evaluation", "cached / evaluation", "naive / search", "cached / search",
          "evaluation", "arithmetic", "memory"]  # fmt: skip
 
 
@@ -142,7 +144,12 @@ def compare(case: Case, rounds: int) -> Row:
     check(case, few)
     show_spent(case)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    return Row(case.name, len(everything), times, arithmetic(case) / len(everything), memory)
+    outcomes = case.job.evaluator.evaluate(everything)
+    different = len(
+        {(o.values["loss"], o.values["accuracy"]) for o in outcomes if isinstance(o, Measurement)}
+    )
+    print(f"  {different:,} of them differ in loss or accuracy")
+    return Row(case.name, len(everything), different, times, arithmetic(case) / len(everything), memory)
 
 
 def _resident() -> float:

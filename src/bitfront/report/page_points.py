@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bitfront.report.numbers import uniform_label
 from bitfront.report.page_source import Source, number
 from bitfront.trial import Trial
+
+T = TypeVar("T")
 
 FAINT = 1500  # dominated points that are drawn at most
 LETTERS = 300_000  # of assignments of dominated points, all together
@@ -58,7 +60,7 @@ def points(source: Source, code: Code) -> dict[str, Any]:
     return {"rows": rows + kept, "others": len(others), "drawn": len(drawn)}
 
 
-def spread(trials: Sequence[Trial], most: int) -> Sequence[Trial]:
+def spread(trials: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of them, evenly over the run.
 
     >>> list(spread(range(10), 4))

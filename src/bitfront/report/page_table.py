@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from bitfront.metric import Metric
 from bitfront.report.numbers import compared, human, uniform_label
 from bitfront.report.page_source import Source
-from bitfront.report.page_words import interval_words
+from bitfront.report.page_words import apart, interval_words
 
 
 def front_table(source: Source) -> str:
@@ -40,7 +41,8 @@ def front_table(source: Source) -> str:
             "<td></td></tr>",
         )
     )
-    rows = "".join(_member(source, member, tested) for member in document["front"])
+    same = apart(source)
+    rows = "".join(_member(source, member, tested, member["trial"] in same) for member in document["front"])
     columns = len(heads)
     if not rows:
         rows = f"<tr><td colspan={columns}>No candidate keeps the limits.</td></tr>"
@@ -57,7 +59,7 @@ def export_command(source: Source, trial: int) -> str:
     return f"bitfront export {shlex.quote(source.run)} --trial {trial} --to onnx trial-{trial}.onnx"
 
 
-def _member(source: Source, member: Mapping[str, Any], tested: list[Any]) -> str:
+def _member(source: Source, member: Mapping[str, Any], tested: list[Metric], same: bool) -> str:
     trial = member["trial"]
     star = " ★" if trial == source.document["knee"] else ""
     command = escape(export_command(source, trial))
@@ -67,14 +69,14 @@ def _member(source: Source, member: Mapping[str, Any], tested: list[Any]) -> str
             f'<a href="#trial={trial}">{trial}{star}</a></th>',
             *_values(source, member["metrics"]),
             *_sum(member, "sum"),
-            *_tests(member["test"], tested),
+            *_tests(member["test"], tested, same),
             f'<td class=command><code>{command}</code> <button type=button class=copy aria-label="copy the '
             f'command that exports trial {trial}">copy</button></td></tr>',
         )
     )
 
 
-def _uniform(source: Source, tested: list[Any]) -> Iterator[str]:
+def _uniform(source: Source, tested: list[Metric]) -> Iterator[str]:
     for name, found in source.document["uniform"].items():
         label = escape(f"all {uniform_label(name, found)}")
         if found["metrics"]:
@@ -103,10 +105,11 @@ def _sum(found: Mapping[str, Any], key: str) -> Iterator[str]:
         yield f'<td data-value="{float(found[key])!r}">{float(found[key]):.5g}</td>'
 
 
-def _tests(found: Mapping[str, Any], tested: list[Any]) -> Iterator[str]:
-    for metric in tested:
+def _tests(found: Mapping[str, Any], tested: list[Metric], same: bool = False) -> Iterator[str]:
+    for place, metric in enumerate(tested):
         if metric.name not in found:
             yield "<td>–</td>"
             continue
         value = float(found[metric.name]["value"])
-        yield f'<td data-value="{value!r}">{escape(interval_words(found[metric.name], metric.unit))}</td>'
+        mark = " ≈" if same and not place else ""
+        yield f'<td data-value="{value!r}">{escape(interval_words(found[metric.name], metric.unit))}{mark}</td>'

@@ -116,3 +116,24 @@ def why_recommended(source: Source, knee: Mapping[str, Any]) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def apart(source: Source) -> dict[int, list[str]]:
+    """What of the front the test split can't tell apart: sentences by trial.
+
+    Two members next to each other count as the same where their 95% intervals of the first tested metric
+    overlap. That is cautious: both are of the same examples, so that a paired test would tell more of them apart.
+    """
+    found: dict[int, list[str]] = {}
+    tested = [m.name for m in source.metrics if any(m.name in member["test"] for member in source.front)]
+    if not tested:
+        return found
+    members = [member for member in source.front if tested[0] in member["test"]]
+    for one, other in zip(members, members[1:], strict=False):
+        first, second = one["test"][tested[0]], other["test"][tested[0]]
+        if max(float(first["low"]), float(second["low"])) <= min(float(first["high"]), float(second["high"])):
+            for this, that in ((one, other), (other, one)):
+                found.setdefault(this["trial"], []).append(
+                    f"test {tested[0]} is within noise of trial {that['trial']}'s"
+                )
+    return found

@@ -140,7 +140,7 @@ def layer_table(document: Mapping[str, Any]) -> Table:
     return table
 
 
-_PARTS = {
+PARTS = {
     "model": "running the model",
     "statistics": "statistics of outputs",
     "quantize": "quantizing weights",
@@ -160,5 +160,5 @@ def spent_table(spent: Mapping[str, float], evaluated: int) -> Table:
         table.add_column(head, justify="right")
     for part, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         share, each = seconds / total, seconds / max(1, evaluated) * 1e6
-        table.add_row(_PARTS.get(part, part), f"{seconds:.2f}", f"{share:.1%}", f"{each:,.0f}")
+        table.add_row(PARTS.get(part, part), f"{seconds:.2f}", f"{share:.1%}", f"{each:,.0f}")
     return table

@@ -41,6 +41,15 @@ class Choices:
             self._names.append(name)
         return code
 
+    @property
+    def codes(self) -> int:
+        """How many there are."""
+        return len(self._names)
+
+    def spelled(self, code: int) -> str:
+        """The format name of a code."""
+        return self._names[code]
+
     def _columns_of(self, sites: tuple[str, ...]) -> list[int]:
         if sites not in self._columns:
             self._columns[sites] = [self.column[site] for site in sites]

@@ -25,6 +25,7 @@ from bitfront.runtime.call import Call, Wide
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
 from bitfront.runtime.columns import EXACT, WIDE
+from bitfront.runtime.merging import Merging
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.prefixes import Prefixes, Start
 from bitfront.space import Assignment
@@ -131,6 +132,7 @@ class Together:
         self._choices = Choices(plan)
         self._prefixes = Prefixes(plan, self._choices.column, memory)
         self._weight_sites = {slot: site for site, slot in plan.weight_slots.items()}
+        self._merging = Merging(self._choices, candidates, self._weight_sites)
         self._reads = [sorted(step.reads()) for step in plan.steps]
         self._sized = [tuple(slot for slot in reads if slot in plan.layout.sizes) for reads in self._reads]
         self._row_bytes: dict[int, float] = {}  # step -> bytes of its result per row
@@ -146,6 +148,7 @@ class Together:
         if not self._row_bytes and len(assignments) > 1:  # learn how large values are before there are many
             self.run(assignments[:1], inputs, lambda positions, outputs: None, part)
         choices = self._choices.of(assignments)
+        self._merging.merge(choices)
         order = np.lexsort(choices.T[::-1]) if choices.shape[1] else np.arange(len(assignments))
         group = _Group(order, choices[order])
         given = {slot: Blocks(tensor) for slot, tensor in self._plan.stored.items()}

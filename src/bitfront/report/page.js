@@ -1,0 +1,341 @@
+"use strict";
+// Everything that is shown comes from the JSON block, and reaches the page as text, never as markup.
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const FLOAT = 0, UNIFORM = 1, FRONT = 2, DOMINATED = 3, BREAKS = 4, DROPPED = 5;
+const FIRST = 4;  // where a row's values begin, after trial, kind, name and assignment
+const byId = (id) => document.getElementById(id);
+const state = { x: DATA.axes[0], y: DATA.axes[1], trial: DATA.knee, sort: "", down: false, hover: null };
+
+function make(tag, attributes, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+function draw(tag, attributes, text) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// Numbers as people read them: the same rules as the rest of the page.
+function scaled(value, base, names, small, large) {
+  let power = 0;
+  while (Math.abs(value) >= base && power < names.length - 1) { value /= base; power++; }
+  return (power ? large(value) : small(value)) + (names[power] ? " " + names[power] : "");
+}
+function human(value, unit) {
+  if (value === null) return "not finite";
+  if (unit === "bytes") return scaled(value, 1024, ["B", "KiB", "MiB", "GiB"], (v) => v.toFixed(0), (v) => v.toFixed(1));
+  if (unit === "fraction") return (value * 100).toFixed(2) + "%";
+  if (Number.isInteger(value) && Math.abs(value) >= 10)
+    return scaled(value, 1000, ["", "k", "M", "G", "T", "P"], (v) => v.toFixed(0), (v) => String(+v.toPrecision(3)));
+  return String(+value.toPrecision(4)) + (unit === "dB" || unit === "ms" ? " " + unit : "");
+}
+function formatOf(letter) {
+  const code = letter.charCodeAt(0);
+  const place = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".indexOf(letter);
+  return DATA.formats[place >= 0 ? place : code - 0x100];
+}
+function shorten(text, most) { return text.length > most ? text.slice(0, most - 1) + "…" : text; }
+function assignmentLines(row) {
+  const letters = Array.from(row[3]);
+  const chosen = letters.map((letter, place) => [DATA.sites[place], formatOf(letter)]);
+  if (row[1] === FLOAT) return ["no site is quantized"];
+  if (chosen.length <= 14) return chosen.map(([site, format]) => shorten(site, 40) + " " + format);
+  const counts = new Map();
+  for (const [, format] of chosen) counts.set(format, (counts.get(format) || 0) + 1);
+  return Array.from(counts, ([format, count]) => format + " at " + count + (count === 1 ? " site" : " sites"));
+}
+const KINDS = ["the float model", "uniform assignment", "on the front", "dominated", "breaks a limit",
+  "dropped early: an estimate"];
+
+// The scatter.
+const visible = (row) => row[FIRST + state.x] !== null && row[FIRST + state.y] !== null;
+function axis(place, start, end) {
+  const metric = DATA.metrics[place];
+  const values = DATA.rows.filter(visible).map((row) => row[FIRST + place]);
+  for (const bound of [metric.low, metric.high]) if (bound !== null) values.push(bound);
+  let low = Infinity, high = -Infinity;
+  for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
+  if (!values.length) { low = 0; high = 1; }
+  const log = low > 0 && high / low > 4 && metric.unit !== "fraction";
+  const forward = log ? Math.log2 : (value) => value;
+  low = forward(low); high = forward(high);
+  const margin = 0.05 * (high - low) || Math.abs(low) * 0.05 || 0.5;
+  low -= margin; high += margin;
+  const rough = (high - low) / (Math.abs(end - start) > 450 ? 6 : 4), power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((times) => power * times).find((size) => size >= rough);
+  const ticks = [];
+  for (let n = Math.ceil(low / step); n <= Math.floor(high / step + 1e-9); n++)
+    ticks.push(log ? 2 ** (n * step) : +(n * step).toPrecision(12));
+  return { metric, log, ticks, start, end,
+    at: (value) => start + (end - start) * (forward(value) - low) / (high - low) };
+}
+let plotted = [];
+function scatter() {
+  const box = byId("chart");
+  const width = Math.max(300, Math.round(box.clientWidth)), height = Math.round(Math.min(460, Math.max(300, width * 0.6)));
+  const x = axis(state.x, 66, width - 12), y = axis(state.y, height - 46, 26);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, tabindex: 0, role: "application",
+    "aria-label": `${y.metric.name} against ${x.metric.name}; arrow keys go along the front, Enter selects` });
+  for (const value of x.ticks) {
+    svg.append(draw("line", { class: "gridline", x1: x.at(value), x2: x.at(value), y1: 26, y2: height - 46 }));
+    svg.append(draw("text", { x: x.at(value), y: height - 30, "text-anchor": "middle", "font-size": 11 }, human(value, x.metric.unit)));
+  }
+  for (const value of y.ticks) {
+    svg.append(draw("line", { class: "gridline", x1: 66, x2: width - 12, y1: y.at(value), y2: y.at(value) }));
+    svg.append(draw("text", { x: 60, y: y.at(value) + 4, "text-anchor": "end", "font-size": 11 }, human(value, y.metric.unit)));
+  }
+  const said = (a) => a.metric.name + (a.log ? " (logarithmic)" : "") + (a.metric.goal === "max" ? ", more is better" : ", less is better");
+  svg.append(draw("text", { x: width / 2, y: height - 8, "text-anchor": "middle", "font-size": 12 }, said(x)));
+  svg.append(draw("text", { x: 8, y: 14, "font-size": 12 }, said(y)));
+  limits(svg, x, y, width, height);
+  plotted = DATA.rows.filter(visible).map((row) => ({ row, px: x.at(row[FIRST + state.x]), py: y.at(row[FIRST + state.y]) }));
+  faint(svg, "dominated", plotted.filter((p) => p.row[1] === DOMINATED || p.row[1] === DROPPED), 2.2);
+  faint(svg, "broken", plotted.filter((p) => p.row[1] === BREAKS), 2);
+  stairs(svg);
+  for (const p of plotted.filter((p) => p.row[1] === FRONT))
+    svg.append(draw("circle", { class: "front", cx: p.px, cy: p.py, r: 4.5 }));
+  references(svg, width, height);
+  const rings = draw("g", { id: "rings" });
+  svg.append(rings);
+  svg.addEventListener("pointermove", (event) => point(nearest(event)));
+  svg.addEventListener("pointerleave", () => point(null));
+  svg.addEventListener("click", (event) => { const p = nearest(event); if (p) select(p.row[0]); });
+  svg.addEventListener("keydown", keyed);
+  svg.addEventListener("blur", () => point(null));
+  box.querySelectorAll("svg,.still").forEach((old) => old.remove());
+  box.prepend(svg);
+  const lost = DATA.rows.length - plotted.length;
+  byId("lost").textContent = lost ? `${lost} candidates with a value that is not finite are not drawn.` : "";
+  ringed();
+}
+function limits(svg, x, y, width, height) {
+  for (const [a, upright] of [[x, true], [y, false]])
+    for (const [bound, isHigh] of [[a.metric.low, false], [a.metric.high, true]]) {
+      if (bound === null) continue;
+      const at = a.at(bound), words = `limit ${human(bound, a.metric.unit)}`;
+      if (upright) {
+        svg.append(draw("rect", { class: "beyond", x: isHigh ? at : 66, y: 26, width: Math.max(0, isHigh ? width - 12 - at : at - 66), height: height - 72 }));
+        svg.append(draw("line", { class: "limit", x1: at, x2: at, y1: 26, y2: height - 46 }));
+        const end = at > width - 120;
+        svg.append(draw("text", { x: at + (end ? -4 : 4), y: 38, "font-size": 11, "text-anchor": end ? "end" : "start" }, words));
+      } else {
+        svg.append(draw("rect", { class: "beyond", x: 66, y: isHigh ? 26 : at, width: width - 78, height: Math.max(0, isHigh ? at - 26 : height - 46 - at) }));
+        svg.append(draw("line", { class: "limit", x1: 66, x2: width - 12, y1: at, y2: at }));
+        svg.append(draw("text", { x: 70, y: at - 4, "font-size": 11 }, words));
+      }
+    }
+}
+function faint(svg, name, points, r) {  // one path for all: thousands stay quick
+  const d = points.map((p) => `M${(p.px - r).toFixed(1)} ${p.py.toFixed(1)}a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`).join("");
+  if (d) svg.append(draw("path", { class: name, d }));
+}
+function stairs(svg) {
+  if (!DATA.stairs || ![state.x, state.y].every((place) => DATA.stairs.includes(place))) return;
+  const sign = DATA.metrics[state.x].goal === "min" ? 1 : -1;
+  const along = plotted.filter((p) => p.row[1] === FRONT).sort((a, b) => sign * (a.px - b.px));
+  const d = along.map((p, n) => (n ? `H${p.px.toFixed(1)}V` : `M${p.px.toFixed(1)} `) + p.py.toFixed(1)).join("");
+  if (d) svg.append(draw("path", { class: "stairs", d }));
+}
+function references(svg, width, height) {
+  const placed = [];
+  for (const p of plotted.filter((p) => p.row[1] <= UNIFORM)) {
+    const name = p.row[1] === FLOAT ? "float" : "uniform";
+    svg.append(draw("path", { class: name, d: `M${p.px} ${p.py - 6}l6 6l-6 6l-6 -6z` }));
+    const words = shorten(p.row[2], 24), end = p.px > width - 24 - 7 * words.length;
+    let top = p.py + 4;
+    for (const shift of [0, 16, -14, 30, -28, 44]) {
+      top = p.py + 4 + shift;
+      if (top > 34 && top < height - 48 && !placed.some((q) => Math.abs(q[1] - top) < 12 && Math.abs(q[0] - p.px) < 7 * words.length)) break;
+    }
+    placed.push([p.px, top]);
+    svg.append(draw("text", { class: name, x: p.px + (end ? -9 : 9), y: top, "font-size": 11, "text-anchor": end ? "end" : "start" }, words));
+  }
+}
+function ringed() {
+  const rings = byId("rings");
+  if (!rings) return;
+  rings.replaceChildren();
+  for (const p of plotted) {
+    if (p.row[1] !== FRONT) continue;
+    if (p.row[0] === DATA.knee) {
+      rings.append(draw("circle", { class: "knee", cx: p.px, cy: p.py, r: 9 }));
+      rings.append(draw("text", { class: "front", x: p.px - 6, y: p.py - 13, "font-size": 12, "font-weight": 600, "text-anchor": "end" }, "★ " + p.row[0]));
+    }
+    if (p.row[0] === state.trial) rings.append(draw("circle", { class: "current", cx: p.px, cy: p.py, r: 7 }));
+  }
+  if (state.hover) rings.append(draw("circle", { class: "current", cx: state.hover.px, cy: state.hover.py, r: 6, "stroke-width": 2 }));
+}
+function nearest(event) {
+  const svg = event.currentTarget, box = svg.getBoundingClientRect(), scale = svg.viewBox.baseVal.width / box.width;
+  const px = (event.clientX - box.left) * scale, py = (event.clientY - box.top) * scale;
+  let best = null, least = 24 * 24;
+  for (const p of plotted) {
+    let far = (p.px - px) ** 2 + (p.py - py) ** 2;
+    if (p.row[1] <= FRONT) far *= 0.4;  // what matters is easier to hit
+    if (far < least) { least = far; best = p; }
+  }
+  return best;
+}
+function point(p) {
+  const tip = byId("tip");
+  state.hover = p;
+  tip.hidden = !p;
+  ringed();
+  if (!p) return;
+  const row = p.row;
+  const values = DATA.metrics.map((metric, place) => `${metric.name} ${human(row[FIRST + place], metric.unit)}`);
+  const lines = [`trial ${row[0]}${row[2] ? ", " + row[2] : ""} – ${KINDS[row[1]]}`, values.join(", "), ...(DATA.noise[row[0]] || []), ...assignmentLines(row)];
+  tip.replaceChildren(...lines.map((line, n) => make("div", n ? {} : { class: "first" }, line)));
+  const svg = byId("chart").querySelector("svg"), scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  const left = p.px * scale, beyond = left > svg.getBoundingClientRect().width / 2;
+  tip.style.left = beyond ? "auto" : left + 14 + "px";
+  tip.style.right = beyond ? svg.getBoundingClientRect().width - left + 14 + "px" : "auto";
+  tip.style.top = Math.max(0, p.py * scale - 20) + "px";
+}
+function keyed(event) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const along = plotted.filter((p) => p.row[1] <= FRONT).sort((a, b) => a.px - b.px);
+  if (step && along.length) {
+    const now = state.hover ? along.indexOf(state.hover) : along.findIndex((p) => p.row[0] === state.trial) - step;
+    point(along[(now + step + along.length) % along.length]);
+    event.preventDefault();
+  } else if (event.key === "Enter" && state.hover) select(state.hover.row[0]);
+  else if (event.key === "Escape") point(null);
+}
+
+// The table.
+function sortable() {
+  for (const head of document.querySelectorAll("#front thead th[data-sort]")) {
+    const button = make("button", { type: "button" }, ...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const again = state.sort === head.dataset.sort;
+      sortBy(head.dataset.sort, again ? !state.down : false);
+      remember();
+    });
+  }
+}
+function sortBy(name, down) {
+  const heads = Array.from(document.querySelectorAll("#front thead th"));
+  const column = heads.findIndex((head) => head.dataset.sort === name);
+  if (column < 0) return;
+  state.sort = name; state.down = down;
+  heads.forEach((head, n) => n === column ? head.setAttribute("aria-sort", down ? "descending" : "ascending") : head.removeAttribute("aria-sort"));
+  const key = (row) => { const text = row.cells[column]?.dataset.value; return text === undefined ? NaN : text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text); };
+  const sign = down ? -1 : 1;
+  const rows = Array.from(byId("members").rows).map((row) => [key(row), row]);
+  rows.sort(([a], [b]) => Number.isNaN(a) - Number.isNaN(b) || (a === b ? 0 : sign * (a < b ? -1 : 1)));
+  byId("members").append(...rows.map(([, row]) => row));
+}
+async function copy(event) {
+  const button = event.target.closest("button.copy");
+  if (!button) return;
+  const code = button.previousElementSibling;
+  try { await navigator.clipboard.writeText(code.textContent); }
+  catch {  // a page from a file may not write to the clipboard: then it is selected, and copied the old way
+    getSelection().selectAllChildren(code);
+    document.execCommand("copy");
+  }
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = "copy"; }, 1500);
+}
+
+// The member that is looked at.
+function select(trial) {
+  if (!DATA.members.includes(trial)) return;
+  state.trial = trial;
+  remember();
+  showMember();
+}
+function showMember() {
+  for (const row of document.querySelectorAll("#members tr")) {
+    const chosen = Number(row.dataset.trial) === state.trial;
+    row.classList.toggle("selected", chosen);
+    if (chosen) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
+  }
+  const choice = byId("member");
+  if (choice) choice.value = String(state.trial);
+  ringed();
+  marked();
+  bars();
+}
+function marked() {  // its column in the heat map
+  const mark = byId("column");
+  if (!mark || !DATA.heat) return;
+  const column = DATA.heat.members.indexOf(state.trial);
+  mark.setAttribute("visibility", column < 0 ? "hidden" : "visible");
+  if (column >= 0) mark.setAttribute("x", DATA.heat.left + column * DATA.heat.cell);
+}
+function bars() {
+  const box = byId("bars");
+  if (!box) return;
+  box.replaceChildren();
+  const row = DATA.rows.find((r) => r[0] === state.trial && r[1] === FRONT);
+  if (!row) return;
+  const formats = new Map();
+  Array.from(row[3]).forEach((letter, place) => {
+    const site = DATA.sites[place], cut = site.lastIndexOf(":"), layer = site.slice(0, cut);
+    formats.set(layer, [...(formats.get(layer) || []), `${site.slice(cut + 1)} ${formatOf(letter)}`]);
+  });
+  const shares = DATA.shares ? DATA.shares.of[String(state.trial)] : null;
+  const layers = DATA.shares ? DATA.shares.layers : Array.from(formats.keys());
+  const grid = make("div", { class: "bars" });
+  layers.forEach((layer, place) => {
+    const tracks = make("div", {});
+    if (shares) DATA.shares.costs.forEach((cost, n) => {
+      const share = shares[n][place] / 1000;
+      const bar = make("span", { class: "bar b" + n, style: `width:${(share * 70).toFixed(1)}%` });
+      tracks.append(make("div", { class: "track" }, bar, `${(share * 100).toFixed(1)}% of ${cost}`));
+    });
+    const words = (formats.get(layer) || ["stays in float"]).join(", ");
+    grid.append(make("div", {}, make("div", { class: "name", title: layer }, layer), make("small", {}, words)), tracks);
+  });
+  box.append(grid);
+}
+
+// The address remembers the view, so that it can be sent along: #x=size&y=accuracy&sort=size&trial=12
+function remember() {
+  const view = new URLSearchParams({ x: DATA.metrics[state.x].name, y: DATA.metrics[state.y].name });
+  if (state.sort) view.set("sort", (state.down ? "-" : "") + state.sort);
+  if (state.trial !== null) view.set("trial", state.trial);
+  history.replaceState(null, "", "#" + view);
+}
+function recall() {
+  const view = new URLSearchParams(location.hash.slice(1));
+  for (const which of ["x", "y"]) {
+    const place = DATA.metrics.findIndex((metric) => metric.name === view.get(which));
+    if (place >= 0) state[which] = place;
+    byId("axis-" + which).value = String(state[which]);
+  }
+  if (view.has("sort")) sortBy(view.get("sort").replace(/^-/, ""), view.get("sort").startsWith("-"));
+  if (DATA.members.includes(Number(view.get("trial"))) && view.get("trial")) state.trial = Number(view.get("trial"));
+  scatter();
+  showMember();
+}
+for (const which of ["x", "y"]) {
+  byId("axis-" + which).append(...DATA.metrics.map((metric, place) => make("option", { value: place }, metric.name)));
+  byId("axis-" + which).addEventListener("change", (event) => { state[which] = Number(event.target.value); remember(); scatter(); });
+}
+sortable();
+document.addEventListener("click", copy);
+byId("members").addEventListener("click", (event) => {
+  if (event.target.closest("button")) return;
+  const row = event.target.closest("tr[data-trial]");
+  if (row) { event.preventDefault(); select(Number(row.dataset.trial)); }
+});
+byId("member")?.addEventListener("change", (event) => select(Number(event.target.value)));
+document.getElementById("heat")?.addEventListener("click", (event) => {
+  const svg = event.currentTarget.querySelector("svg"), at = (event.clientX - svg.getBoundingClientRect().left) * svg.viewBox.baseVal.width / svg.getBoundingClientRect().width;
+  const column = Math.floor((at - DATA.heat.left) / DATA.heat.cell);
+  if (column >= 0 && column < DATA.heat.members.length) select(DATA.heat.members[column]);
+});
+addEventListener("hashchange", recall);
+let width = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; scatter(); } });
+document.querySelectorAll(".controls").forEach((controls) => { controls.hidden = false; });
+recall();
+document.documentElement.dataset.ready = String(Math.round(performance.now()));  // milliseconds since it was opened

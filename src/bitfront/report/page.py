@@ -1,0 +1,210 @@
+"""report.html: one file that works offline, in light and dark, on paper, and without a mouse."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from bitfront.report.page_layers import Heat, heat_of, layers_section, shares
+from bitfront.report.page_points import Code, points, spread
+from bitfront.report.page_search import search_section
+from bitfront.report.page_source import Source
+from bitfront.report.page_table import front_table
+from bitfront.report.page_trust import trust_section
+from bitfront.report.page_why import why_section
+from bitfront.report.page_words import apart, opening
+from bitfront.report.plot import front_svg
+
+_STILL = 600  # candidates in the picture that stands where no script runs
+_SECTIONS = {
+    "trade-offs": "Trade-offs",
+    "members": "The front",
+    "layers": "Bits by layer",
+    "why": "Why these bits",
+    "search": "The search",
+    "trust": "How to trust it",
+}
+
+
+def page(source: Source) -> str:
+    """The whole page. Names from the run reach it escaped, or as JSON that the script shows as text.
+
+    The page's policy lets no script run but its own, known by its hash, and no request leave.
+    """
+    code = Code(source.sites, source.trials)
+    drawn, heat = points(source, code), heat_of(source)
+    title = f"bitfront: {source.manifest.get('graph', {}).get('model') or source.run}"
+    style, script = (
+        files("bitfront.report").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js")
+    )
+    links = "".join(f'<a href="#{name}">{words}</a>' for name, words in _SECTIONS.items())
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<div class="say">{"".join(f"<p>{escape(words)}</p>" for words in opening(source))}</div>',
+        f'<nav aria-label="sections">{links}</nav>',
+        _trade_offs(source, drawn),
+        _section("members", _members(source)),
+        _section("layers", layers_section(source, heat)),
+        _section("why", why_section(source)),
+        _section("search", search_section(source)),
+        _section("trust", trust_section(source)),
+        f'<script type="application/json" id="data">{embedded(page_data(source, code, drawn, heat))}</script>',
+        f"<script>{script}</script>",
+    ]
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def embedded(value: Any) -> str:
+    """JSON that can stand inside of a script element, whatever its strings hold.
+
+    >>> embedded({"a": "</script>"})
+    '{"a":"\\\\u003c/script\\\\u003e"}'
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def page_data(source: Source, code: Code, drawn: Mapping[str, Any], heat: Heat | None) -> dict[str, Any]:
+    """What the script draws."""
+    bounds = {limit.metric.name: limit for limit in source.objectives.limits}
+    return {
+        "metrics": [
+            {
+                "name": metric.name,
+                "unit": metric.unit,
+                "goal": metric.goal,
+                "low": bounds[metric.name].low if metric.name in bounds else None,
+                "high": bounds[metric.name].high if metric.name in bounds else None,
+            }
+            for metric in source.metrics
+        ],
+        "axes": list(_axes(source)),
+        "stairs": _stairs(source),
+        "knee": source.document["knee"],
+        "members": [member["trial"] for member in source.front],
+        "sites": list(code.sites),
+        "formats": list(code.formats),
+        "noise": {str(trial): words for trial, words in apart(source).items()},
+        "rows": drawn["rows"],
+        "heat": None if heat is None else heat.to_json(),
+        "shares": None if heat is None else shares(source, heat),
+    }
+
+
+def still(source: Source) -> str:
+    """The scatter without the script, of the metrics it begins with; "" where they have no finite values."""
+    x, y = (source.metrics[place] for place in _axes(source))
+
+    def finite(values: Mapping[str, Any]) -> bool:
+        return all(math.isfinite(float(values.get(metric.name, math.nan))) for metric in (x, y))
+
+    document = source.document
+    if not finite(document["baseline"]):
+        return ""
+    uniform = {name: found for name, found in document["uniform"].items() if finite(found["metrics"])}
+    front = [member for member in document["front"] if finite(member["metrics"])]
+    trials = [trial.values for trial in source.trials if finite(trial.values) and not trial.is_float]
+    finite_only = {**document, "uniform": uniform, "front": front}
+    return front_svg(finite_only, spread(trials, _STILL), x, y, f"{y.name} against {x.name}")
+
+
+def _axes(source: Source) -> tuple[int, int]:
+    """The places of the metrics that the scatter begins with: a cost across, a quality up."""
+    objectives = [source.metrics.index(metric) for metric in source.objectives.metrics]
+    across = [place for place in objectives if source.metrics[place].name in source.exact]
+    up = [place for place in objectives if place not in across]
+    rest = [place for place in range(len(source.metrics)) if place not in objectives]
+    x = (across or objectives[1:] or rest or objectives)[0]
+    y = next((place for place in (*up, *objectives, *rest) if place != x), x)
+    return x, y
+
+
+def _stairs(source: Source) -> list[int] | None:
+    """The places of the two objectives between which the front is a staircase; None where it isn't."""
+    if source.objectives.dimensions != 2:
+        return None
+    return [source.metrics.index(metric) for metric in source.objectives.metrics]
+
+
+def _section(name: str, inside: str) -> str:
+    return f'<section aria-labelledby="{name}"><h2 id="{name}">{_SECTIONS[name]}</h2>{inside}</section>'
+
+
+def _trade_offs(source: Source, drawn: Mapping[str, Any]) -> str:
+    faint = ""
+    if drawn["drawn"] < drawn["others"]:
+        faint = (
+            f"Of {drawn['others']:,} other candidates {drawn['drawn']:,} are drawn, evenly over the run; the "
+            "front, the float model and the uniform assignments are all there. "
+        )
+    keys = {
+        "front": "on the front",
+        "uniform": "uniform assignments",
+        "float": "the float model",
+        "dominated": "dominated",
+    }
+    legend = "".join(
+        f'<li><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">{_symbol(name)}</svg>{words}</li>'
+        for name, words in keys.items()
+    )
+    if source.objectives.limits:
+        legend += (
+            '<li><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
+            '<circle class="broken" cx="5" cy="5" r="3"/></svg>breaks a limit</li>'
+        )
+    return _section(
+        "trade-offs",
+        '<div class="controls" hidden><label>across <select id="axis-x"></select></label>'
+        '<label>up <select id="axis-y"></select></label></div>'
+        f'<div id="chart"><div class="still">{still(source)}</div>'
+        '<div id="tip" role="status" aria-live="polite" hidden></div></div>'
+        f'<ul class="key">{legend}</ul>'
+        f'<p class="faint">{faint}Point at a candidate to see its formats; click a member of the front, or go '
+        'along it with the arrow keys and press Enter, to select it below. <span id="lost"></span></p>',
+    )
+
+
+def _symbol(name: str) -> str:
+    if name in ("uniform", "float"):
+        return f'<path class="{name}" d="M5 0l5 5l-5 5l-5 -5z"/>'
+    return f'<circle class="{name}" cx="5" cy="5" r="4"/>'
+
+
+def _members(source: Source) -> str:
+    words = [
+        "Small figures compare with the float model. ★ is the recommended trial. Values are on the search split; "
+        "what is measured there is a little too good for the best of many candidates, so trust the test split."
+    ]
+    if any(words_of for words_of in apart(source).values()):
+        words.append("≈ marks a member whose test value can't be told from its neighbour's.")
+    return front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
+
+
+def figures(source: Source) -> Mapping[str, str]:
+    """Each picture of the page as an SVG of its own, by file name."""
+    from bitfront.report.page_search import progress_svg
+    from bitfront.report.page_why import agreement_svgs, sensitivity_svgs
+
+    found = {"front.svg": still(source)}
+    heat = heat_of(source)
+    if heat is not None:
+        found["bits.svg"] = heat.svg()
+    if (progress := progress_svg(source)) is not None:
+        found["progress.svg"] = progress
+    found |= {f"sensitivity-{name}.svg": svg for name, svg in sensitivity_svgs(source).items()}
+    return found | {f"prediction-{name}.svg": svg for name, svg in agreement_svgs(source).items()}

@@ -1,0 +1,62 @@
+"""Formats that quantize a stored tensor to the same bits: what comes after is the same, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bitfront.runtime.blocks import Indexes
+from bitfront.runtime.candidate import Candidates
+from bitfront.runtime.choices import Choices
+
+_UNKNOWN = -1
+
+
+class Merging:
+    """Replaces codes of formats by the first code that gives the same tensor.
+
+    Fixed-point formats of one fraction differ in nothing but where they saturate, and small weights never get
+    there; a weight that was trained with few bits has them already.
+    """
+
+    def __init__(self, choices: Choices, candidates: Candidates, sites: Mapping[int, str]) -> None:
+        self._choices = choices
+        self._candidates = candidates
+        self._sites = [(choices.column[site], site) for site in sites.values() if site in choices.column]
+        self._same: dict[int, Indexes] = {column: np.empty(0, np.int64) for column, _ in self._sites}
+
+    def merge(self, choices: Indexes) -> None:
+        """Do so in place, for codes of shape (candidates, sites)."""
+        for column, site in self._sites:
+            codes = choices[:, column]
+            same = self._same[column]
+            if (grown := self._choices.codes) > len(same):
+                same = np.concatenate([same, np.full(grown - len(same), _UNKNOWN)])
+                self._same[column] = same
+            merged = same[codes]
+            if (merged == _UNKNOWN).any():
+                for code in np.unique(codes[merged == _UNKNOWN]).tolist():
+                    same[code] = self._first(site, code, same)
+                merged = same[codes]
+            choices[:, column] = merged
+
+    def _first(self, site: str, code: int, same: Indexes) -> int:
+        """The code itself, or an earlier one of the same tensor."""
+        tensor = self._weight(site, code)
+        for other in np.unique(same[same != _UNKNOWN]).tolist():
+            if _identical(tensor, self._weight(site, other)):
+                return other
+        return code
+
+    def _weight(self, site: str, code: int) -> Tensor:
+        return self._candidates.weight(site, self._choices.spelled(code))
+
+
+def _identical(left: Tensor, right: Tensor) -> bool:
+    """To the last bit: torch.equal takes -0 for 0, and NaN for nothing."""
+    if left.dtype != right.dtype or left.stride() != right.stride():
+        return False
+    return torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))
