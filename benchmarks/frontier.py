@@ -11,7 +11,7 @@ with the same references (the float model, the uniform assignments), which count
 
 Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations.
 
-OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits jets …] [--seeds 10] [--ablations] [--hostile]
+OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits …] [--seeds 10] [--ablations | --hostile | --resnet-all]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from frontier_hostile import hostile
+from frontier_resnet import resnet_all
 from frontier_tables import CACHE, TABLES, Table
 from numpy.typing import NDArray
 
@@ -302,10 +303,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--ablations", action="store_true", help="what each part buys, without the samplers")
     parser.add_argument("--hostile", action="store_true", help="made-up spaces that break its assumptions")
+    parser.add_argument("--resnet-all", action="store_true", help="a space of 10^14 points: an hour a seed")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.hostile:
         hostile(arguments.seeds)
+        return
+    if arguments.resnet_all:
+        resnet_all(arguments.seeds)
         return
     tables = [TABLES[name]() for name in arguments.tables or TABLES]
     (ablate if arguments.ablations else compare)(tables, arguments.seeds)

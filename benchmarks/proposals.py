@@ -28,11 +28,12 @@ from bitfront.trial import Trial
 
 def share_in_operations(work: Callable[[], object]) -> float:
     """The part of the wall time of `work` that is inside tensor operations."""
-    started = time.perf_counter()
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        started = time.perf_counter()
         work()
+        spent = time.perf_counter() - started
     inside = sum(event.self_cpu_time_total for event in profiled.key_averages()) / 1e6
-    return inside / (time.perf_counter() - started)
+    return inside / spent
 
 
 def proposals(case: Case, strategy: str, count: int) -> Callable[[], None]:
@@ -96,6 +97,8 @@ def main() -> None:
     for strategy in ("random", "tpe"):
         share = share_in_operations(proposals(case, strategy, 16))
         print(f"{strategy:<14} {share:.1%} of the time inside tensor operations")
+    if "--shares" in sys.argv:
+        return
     for kind, measured in ratios(case, rounds=1 if "--quick" in sys.argv else 3).items():
         low, high = min(measured), max(measured)
         print(f"{kind:<14} cached forward / bitfront {median(measured):.2f} [{low:.2f} … {high:.2f}]")

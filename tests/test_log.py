@@ -198,8 +198,9 @@ class Hesitant:
 
 TEXT = st.text(max_size=6)
 SECONDS = st.floats(0, 1e9) | st.sampled_from([0.0, 1e-7, float("inf")])
+EXAMPLES = st.none() | st.integers(1, 10**7)
 OUTCOMES = st.one_of(
-    st.builds(Measurement, st.dictionaries(TEXT, st.floats(allow_nan=False), max_size=3), SECONDS),
+    st.builds(Measurement, st.dictionaries(TEXT, st.floats(allow_nan=False), max_size=3), SECONDS, EXAMPLES),
     st.builds(Failure, TEXT, SECONDS),
 )
 

@@ -53,6 +53,19 @@ def test_the_front_is_of_candidates_that_keep_the_limits() -> None:
     assert front_of(trials[:1], Objectives(BOTH)) == []
 
 
+def test_who_was_not_judged_on_all_examples_is_never_chosen() -> None:
+    """Neither for the front, nor as the nearest miss, nor to say that a metric is constant."""
+    trials = trials_of((0.9, 100), (0.8, 50))
+    better = Measurement({"accuracy": 1.0, "size": 1.0}, examples=64)
+    trials.append(Trial(3, 1, Assignment.of({"a:weight": "int3"}), better))
+    assert numbers(front_of(trials, Objectives(BOTH))) == {1, 2}
+    miss = nearest_miss(trials, Objectives(BOTH, (Limit(SIZE, None, 0.5),)))
+    assert miss is not None
+    assert miss.number == 2
+    assert constant_metrics([trials[1], trials[3]], (ACCURACY, SIZE)) == []
+    assert constant_metrics([*trials[1:2] * 2, trials[3]], (ACCURACY,)) == ["accuracy"]
+
+
 def test_candidates_that_tie_in_latency_are_told_apart_by_the_rest() -> None:
     metrics = (Metric("accuracy", "fraction", "max"), Metric("latency", "ms", "min", resolution=0.03))
     objectives = Objectives(tuple(Objective(metric) for metric in metrics))

@@ -15,8 +15,9 @@ from bitfront.trial import Trial, from_record, seal, to_record, unseal
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=12)  # surrogates among them
 SECONDS = st.integers(0, 10**12).map(lambda microseconds: microseconds / 1e6)
 NUMBERS = st.floats(allow_nan=False)
+EXAMPLES = st.none() | st.integers(1, 10**7)
 OUTCOMES = st.one_of(
-    st.builds(Measurement, st.dictionaries(ANY_TEXT, NUMBERS, max_size=4), SECONDS),
+    st.builds(Measurement, st.dictionaries(ANY_TEXT, NUMBERS, max_size=4), SECONDS, EXAMPLES),
     st.builds(Failure, ANY_TEXT, SECONDS),
 )
 ASSIGNMENTS = st.dictionaries(ANY_TEXT, ANY_TEXT, max_size=4).map(Assignment.of)
@@ -58,6 +59,7 @@ def test_no_part_of_a_line_is_accepted(trial: Trial, data: st.DataObject) -> Non
             Measurement({"sqnr": math.inf, "size": 3}, 0.25),
             '"metrics":{"sqnr":"inf","size":3.0},"seconds":0.25',
         ),
+        (Measurement({"size": 3}, 0.25, 64), '"metrics":{"size":3.0},"examples":64,"seconds":0.25'),
         (Failure("loss is nan", 0.5), '"failure":"loss is nan","seconds":0.5'),
     ],
 )
@@ -71,6 +73,7 @@ def test_a_failed_trial_has_no_values() -> None:
     trial = Trial(0, 0, FLOAT, Failure("out of memory"))
     assert trial.failed
     assert trial.values == {}
+    assert trial.examples is None
 
 
 SPACE = Space(

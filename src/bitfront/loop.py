@@ -11,7 +11,7 @@ from bitfront.metric import Evaluator
 from bitfront.racing import HEAT, Race
 from bitfront.space import FLOAT, Assignment, Points, Space
 from bitfront.spent import Spent
-from bitfront.strategies.base import Strategy, pruned
+from bitfront.strategies.base import Strategy, pruned, stopped
 from bitfront.study import Study
 from bitfront.trial import Trial
 
@@ -119,8 +119,9 @@ class Run:
             batch += 1
             proposals = self._ask(strategy)
             if not proposals:
-                stop = "covered" if self._covered(space) else "exhausted"
-                if batch <= self._last:
+                early = stopped(strategy)
+                stop = "covered" if self._covered(space) else early or "exhausted"
+                if batch <= self._last and not early:
                     raise self._diverged(batch)
                 break
             keys = space.keys(proposals)

@@ -20,6 +20,7 @@ from bitfront.metric import Measurement, Objectives
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job, to_toml
 from bitfront.recipe.fingerprints import of_tests
+from bitfront.reporting import write_report
 from bitfront.results import (
     FRONT,
     Interval,
@@ -38,6 +39,11 @@ from bitfront.trial import Trial
 from bitfront.warm_start import check_observations, observations_of
 
 __all__ = ["Results", "run_job"]
+
+_EARLY = (
+    "Stopped early, as the recipe asks (stop_early): the expected gain fell under the noise of the search split. "
+    "With stop_early = false the same run goes on."
+)
 
 _PLANNED = (
     "The run was begun with trials = {planned}, and {strategy} plans ahead: it has no more to propose. For "
@@ -87,6 +93,8 @@ def run_job(
             notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:
             run.progress.stopped = "interrupted"
+        if run.progress.stopped == "noise":
+            notes.append(_EARLY)
         if run.progress.stopped == "exhausted" and planned < search.trials:
             notes.append(_PLANNED.format(planned=planned, strategy=search.strategy))
         with uninterrupted():
@@ -94,6 +102,8 @@ def run_job(
             results = _results(job, objectives, run, tests, notes, seconds, test_key)
             if directory is not None:
                 write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
+                if failed := write_report(job, results, study.header, directory):
+                    notes.append(failed)
     return results
 
 
@@ -141,10 +151,14 @@ def _measure_latencies_again(
     if not job.goals.measured:
         return []
     from bitfront.latency.finalists import FILE, measure_again
+    from bitfront.latency.shipped import Shipping
 
     references = set(job.space.uniform().values())
     uniform = [trial for trial in study.trials if not trial.batch and trial.assignment in references]
-    found = measure_again(job.measurer, front_of(study.trials, objectives), uniform)
+    measurer = job.measurer
+    level = measurer.settings.accuracy_level
+    shipping = Shipping(measurer.lowering, job.judge, job.splits.search, level)
+    found = measure_again(measurer, front_of(study.trials, objectives), uniform, shipping)
     if directory is not None:
         write_whole(directory / FILE, json.dumps(found.document, indent=1, allow_nan=False))
     return [*job.measurer.notes(), *found.notes]

@@ -89,6 +89,9 @@ def test_formats_without_a_kernel_are_named(transformer: nn.Module, tokens: torc
         check("onnx", subject)
     with pytest.raises(FormatError, match=r"embedding:weight \(int8c: embedding has no kernel"):
         check("onnx", make_subject(transformer, tokens, {"type:embedding": {"weight": "int8c"}}))
+    shared = {"type:embedding": {"weight": "int8c"}, "name:head": {"input": "uint8"}}
+    with pytest.raises(FormatError, match=r"embedding:weight \(int8c: embedding has no kernel"):
+        check("onnx", make_subject(transformer, tokens, shared))
 
 
 def test_damage_is_refused(mlp: nn.Module, rows: torch.Tensor, tmp_path: Path) -> None:

@@ -50,6 +50,25 @@ class Attention(nn.Module):
         return self.down(torch.relu(self.up(attended))).mean(1)
 
 
+class Tied(nn.Module):
+    """Word vectors that are also the weight of the head, and one layer between."""
+
+    def __init__(self, words: int = 12, width: int = 16) -> None:
+        super().__init__()
+        self.lookup, self.mix = nn.Embedding(words, width), nn.Linear(width, width)
+        self.head = nn.Linear(width, words, bias=False)
+        self.head.weight = self.lookup.weight
+
+    def forward(self, words: Tensor) -> Tensor:
+        """Words (batch, length) -> logits (batch, words)."""
+        return self.head(torch.relu(self.mix(self.lookup(words))).mean(1))
+
+
+def tied() -> nn.Module:
+    torch.manual_seed(0)
+    return Tied().eval()
+
+
 def residual() -> nn.Module:
     torch.manual_seed(0)
     model = Residual()
@@ -98,7 +117,7 @@ def make(
 ) -> Job:
     """A job on random data; `more` are tables of its recipe."""
     torch.manual_seed(1)
-    x = torch.randn(64, *SHAPES[factory])
+    x = torch.randint(12, (64, 5)) if factory is tied else torch.randn(64, *SHAPES[factory])
     data = {"calibration": (x[:32], torch.zeros(32).long()), "search": (x[32:], torch.arange(32) % 5)}
     document = {"space": space, "metrics": {"accuracy": {}, "latency": {}}, **more}
     return Job(from_document(document | {"latency": latency or {}}), Path(), factory(), data, 16)

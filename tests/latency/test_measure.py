@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitfront.errors import RecipeError
+from bitfront.errors import FormatError, RecipeError
 from bitfront.latency import finalists, protocol
 from bitfront.latency.measure import MeasuredEvaluator
 from bitfront.latency.protocol import Pairs, interleave
@@ -20,7 +20,7 @@ from bitfront.recipe.reading import from_document
 from bitfront.running import run_job
 from bitfront.space import FLOAT, Assignment
 from bitfront.trial import Trial
-from tests.latency.bench import make, mlp, rules
+from tests.latency.bench import make, mlp, rules, tied
 
 _QUICK = {"no_kernel": "float", "iterations": 10}
 _MIX = Assignment.of({"0:input": "uint8", "0:weight": "int8c", "2:weight": "int8c"})
@@ -227,6 +227,28 @@ def test_formats_without_a_kernel_are_found_before_anything_runs(
     with pytest.raises(RecipeError) as raised:
         job.check()
     assert said in str(raised.value)
+
+
+def test_a_weight_that_a_lookup_shares_is_found_before_anything_runs() -> None:
+    """The head has a kernel for it; the lookup would read floats without a word."""
+    space = [
+        {"match": "type:embedding", "weight": ["int8c"]},
+        {"match": "type:linear", "input": ["uint8"], "weight": ["int8c"]},
+    ]
+    with pytest.raises(RecipeError, match="no kernel runs lookup:weight at lookup in int8c"):
+        make(tied, space).check()
+    (note,) = make(tied, space, {"no_kernel": "float"}).check()
+    assert note.startswith("No kernel runs lookup:weight at lookup in int8c: latency times these in float")
+
+
+def test_a_weight_that_a_lookup_shares_is_a_failure_or_a_remark() -> None:
+    space = [{"match": "type:embedding", "weight": ["int8c"]}, {"match": "type:linear", "input": ["uint8"]}]
+    candidate = Assignment.of({"lookup:weight": "int8c", "head:input": "uint8"})
+    with pytest.raises(FormatError, match="No kernel reads lookup:weight at lookup in int8c"):
+        make(tied, space).lowering.lower(candidate)
+    lowered = make(tied, space, {"no_kernel": "float"}).lowering.lower(candidate)
+    assert lowered.labels == {"mix": "fp32", "head": "int8"}
+    assert lowered.remarks == ["lookup:weight at lookup in int8c has no kernel: timed in float"]
 
 
 def test_the_three_behaviours_without_a_kernel() -> None:

@@ -153,6 +153,21 @@ def suggest(
 
 
 @app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    figures: Annotated[
+        Path | None, typer.Option(help="Also write each picture as an SVG into this directory.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write the run's report.html again: one page that works offline."""
+    from bitfront.cli.reporting import report_run
+
+    report_run(run, figures, json, quiet)
+
+
+@app.command()
 def formats(
     name: Annotated[str, typer.Argument(help="One format.")] = "",
     plot: Annotated[bool, typer.Option("--plot", help="Draw its codes on a line.")] = False,

@@ -14,7 +14,7 @@ from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.numbers import duration
-from bitfront.report.tables import front_table, headline, shown_members, spent_table
+from bitfront.report.tables import STOPS, front_table, headline, shown_members, spent_table
 from bitfront.running import Results, run_job
 
 
@@ -55,17 +55,6 @@ def search_recipe(
         raise SystemExit(1)
 
 
-_STOPS = {
-    "budget": "the budget of trials is spent",
-    "covered": "every point of the space was evaluated",
-    "pruned": "every point of the space was evaluated or breaks a limit on what it is known to cost",
-    "exhausted": "the strategy has nothing more to propose",
-    "repeating": "the strategy proposed nothing new for long",
-    "timeout": "time is up",
-    "interrupted": "interrupted",
-}
-
-
 def show(results: Results) -> None:
     """The headline, the front as a table, and where the run lies."""
     document = results.to_json()
@@ -80,7 +69,7 @@ def show(results: Results) -> None:
     share = f"{distinct:,} of {size:,} points" if size < 10**9 else f"{distinct:,} of {_power(size)} points"
     out.print(
         f"{share} evaluated ({_percent(distinct, size)}), {document['failed']} failed, "
-        f"{duration(results.seconds)}; {_STOPS[_stop(results.progress)]}.",
+        f"{duration(results.seconds)}; {STOPS[_stop(results.progress)]}.",
         markup=False,
         soft_wrap=True,
     )

@@ -43,13 +43,10 @@ def _unsupported(subject: Subject) -> Mapping[str, str]:
         if kernel_for(layer, inputs, held) is None:
             sites = [site for site in (weight, *layer.inputs) if site in subject.assignment]
             found[sites[0]] = f"no kernel runs {describe(layer, inputs, held)}"
-    named = subject.program.operations
-    lowered = {named[node] for layer in layers for node in (layer.node, *layer.folded) if node in named}
-    for operation in subject.program.graph.operations:
-        for site in operation.sites.values():
-            chosen = subject.assignment.get(site, "fp32")
-            if chosen != "fp32" and (operation.name not in lowered or site not in layers.readable):
-                found[site] = f"{operation.name} has no kernel, and would read floats"
+    for site, chosen in subject.assignment.items():
+        if chosen != "fp32" and site not in layers.readable:
+            reader = layers.elsewhere.get(site, site)
+            found[site] = f"{reader} has no kernel, and would read floats"
     return found
 
 

@@ -23,7 +23,7 @@ def check_space(layers: Layers, space: Space, otherwise: NoKernel) -> list[str]:
     variable = {site: choice for choice in space.variables for site in choice.sites}
     without = [text for layer in layers for text in _without(layer, layers, variable)]
     without += [
-        f"{site} in {name}"
+        f"{layers.named(site)} in {name}"
         for site, choice in variable.items()
         if site not in layers.readable
         for name in choice.formats

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from bitfront.latency.machine import flags
 from bitfront.latency.measure import Latency, Measurer
 from bitfront.latency.protocol import REPEATABILITY
+from bitfront.latency.shipped import Shipped
 from bitfront.space import Assignment
-from bitfront.trial import Trial
+from bitfront.trial import Trial, to_json_number
 
 FILE = "latency.json"
 
@@ -24,10 +25,16 @@ class Finalists:
     notes: list[str]
 
 
-def measure_again(measurer: Measurer, trials: Sequence[Trial], uniform: Sequence[Trial] = ()) -> Finalists:
+def measure_again(
+    measurer: Measurer,
+    trials: Sequence[Trial],
+    uniform: Sequence[Trial] = (),
+    shipping: Callable[[Assignment], Sequence[Shipped]] = lambda candidate: (),
+) -> Finalists:
     """Measure the members of a front anew and say how well that repeats what the log has.
 
     The quickest of the `uniform` assignments is measured among them, and compared with the quickest member.
+    `shipping` gives the qualities of a member as it ships.
     """
     known = [trial for trial in uniform if "latency" in trial.values]
     rival = min(known, key=lambda trial: trial.values["latency"], default=None)
@@ -35,10 +42,16 @@ def measure_again(measurer: Measurer, trials: Sequence[Trial], uniform: Sequence
     again = measurer.again(list(dict.fromkeys(trial.assignment for trial in measured)))
     members: list[dict[str, Any]] = []
     differences: list[float] = []
+    shipped: list[tuple[int, Shipped]] = []
     for trial in trials:
         found = again[trial.assignment]
         recorded = {name: trial.values[name] for name in found.values if name in trial.values}
-        members.append({"trial": trial.number, "recorded": recorded, "again": found.to_json()})
+        qualities = shipping(trial.assignment)
+        shipped += [(trial.number, quality) for quality in qualities]
+        written = {quality.name: to_json_number(quality.value) for quality in qualities}
+        members.append(
+            {"trial": trial.number, "recorded": recorded, "again": found.to_json(), "shipped": written}
+        )
         if "latency" in recorded:
             differences.append(abs(found.milliseconds / recorded["latency"] - 1))
     document = {
@@ -48,7 +61,7 @@ def measure_again(measurer: Measurer, trials: Sequence[Trial], uniform: Sequence
         "repeatability": REPEATABILITY,
         "front": members,
     }
-    notes = [*_notes(differences), *_remarks(members)]
+    notes = [*_notes(differences), *_remarks(members), *_other_quality(shipped)]
     if rival is not None and trials:
         notes.append(_against(rival, min(trials, key=lambda trial: trial.values["latency"]), again))
     return Finalists(document, notes)
@@ -97,4 +110,18 @@ def _remarks(members: list[dict[str, Any]]) -> list[str]:
     return [
         f"{len(remarked)} of {len(members)} members of the front are timed otherwise than their formats say, such "
         f"as trial {first['trial']}: {first['again']['remarks'][0]}. {FILE} has all."
+    ]
+
+
+def _other_quality(shipped: Sequence[tuple[int, Shipped]]) -> list[str]:
+    """Where members ship with another quality than they were judged to have."""
+    off = [(number, quality) for number, quality in shipped if quality.beyond_noise]
+    if not off:
+        return []
+    number, first = off[0]
+    members = len({number for number, _ in off})
+    return [
+        f"{members} member{'s' * (members != 1)} of the front ship{'s' * (members == 1)} with another quality than "
+        f"the search judged, beyond noise, such as trial {number}: {first.name} {first.value:.4g} as kernels compute "
+        f"it, {first.judged:.4g} as judged (95% interval {first.low:.4g} to {first.high:.4g}). {FILE} has all."
     ]

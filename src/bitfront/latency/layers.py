@@ -85,13 +85,44 @@ class Layers(Sequence[Layer]):
 
     @cached_property
     def readable(self) -> frozenset[str]:
-        """The sites that a kernel reads, or that are folded into what it reads."""
-        found = {site for layer in self for site in layer.inputs if site}
+        """The sites that kernels alone read, or that are folded into what they read."""
+        return frozenset().union(*self._read.values()) - self.elsewhere.keys()
+
+    @cached_property
+    def elsewhere(self) -> Mapping[str, str]:
+        """Sites that something without a kernel reads, and the name of that operation.
+
+        The weight of a head may be that of an embedding too: the kernel of the head doesn't help the lookup.
+        """
+        network = self.network
+        running = {network.program.operations.get(node.name) for node in network.nodes}
+        found: dict[str, str] = {}
+        for operation in network.graph.operations:
+            if operation.name in running:
+                for site in operation.sites.values():
+                    if site not in self._read.get(operation.name, ()):
+                        found.setdefault(site, operation.name)
+        return found
+
+    def named(self, site: str) -> str:
+        """A site in words; of a tensor that kernels and others share, with who else reads it."""
+        reader = self.elsewhere.get(site)
+        if reader is None or not any(site in read for read in self._read.values()):
+            return site
+        return f"{site} at {reader}"
+
+    @cached_property
+    def _read(self) -> Mapping[str, frozenset[str]]:
+        """The sites that each operation reads that is a layer or folded into one, by the operation's name."""
+        operations = self.network.program.operations
+        found: dict[str, frozenset[str]] = {}
         for layer in self:
-            names = [layer.weight, layer.bias]
-            names += [layer.norm.weight, layer.norm.bias] if layer.norm else []
-            found |= {site for name in names if (site := self.site(name))}
-        return frozenset(found)
+            stored = [self.site(name) for name in (layer.weight, layer.bias)]
+            found[layer.name] = frozenset(site for site in (*layer.inputs, *stored) if site)
+            if layer.norm is not None:
+                folded = [self.site(name) for name in (layer.norm.weight, layer.norm.bias)]
+                found[operations[layer.norm.node]] = frozenset(site for site in folded if site)
+        return found
 
     @cached_property
     def _paths(self) -> dict[str, str]:

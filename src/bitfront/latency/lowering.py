@@ -87,7 +87,7 @@ class Lowered:
 
     assignment: Assignment
     layers: tuple[LoweredLayer, ...]
-    ignored: tuple[str, ...] = ()  # sites in formats that no kernel here reads
+    ignored: tuple[str, ...] = ()  # in words: sites in formats that no kernel here reads
 
     @property
     def labels(self) -> dict[str, str]:
@@ -141,11 +141,14 @@ class Lowering:
         chosen = dict(assignment)
         choices = {layer.node: self._choose(layer, chosen) for layer in self.layers}
         quantizers = {layer.node: self._quantizers(layer, choices[layer.node]) for layer in self.layers}
+        readable, named = self.layers.readable, self.layers.named
         ignored = tuple(
-            site for site, name in chosen.items() if name != "fp32" and site not in self.layers.readable
+            f"{named(site)} in {name}"
+            for site, name in chosen.items()
+            if name != "fp32" and site not in readable
         )
         if ignored and self.otherwise == "error":
-            raise FormatError(_stray(ignored, chosen))
+            raise FormatError(f"No kernel reads {', '.join(ignored[:4])}{' …' * (len(ignored) > 4)}.")
         lowered = []
         for layer in self.layers:
             choice = choices[layer.node]
@@ -273,8 +276,3 @@ class Lowering:
             for layer in self.layers
             if layer.kind == "conv"
         }
-
-
-def _stray(sites: tuple[str, ...], chosen: Mapping[str, str]) -> str:
-    shown = ", ".join(f"{site} in {chosen[site]}" for site in sites[:4]) + (" …" if len(sites) > 4 else "")
-    return f"No kernel reads {shown}."

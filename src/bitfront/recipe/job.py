@@ -30,6 +30,7 @@ from bitfront.recipe.divergence import NO_DIVERGENCE, affordable, divergence_of
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
+from bitfront.recipe.noise import standard_errors
 from bitfront.recipe.schema import LatencyTable, Recipe
 from bitfront.recipe.sources import load_data, load_model, split
 from bitfront.recipe.weights import check_weights
@@ -192,6 +193,11 @@ class Job:
         if weights and self._wants_divergence and self.divergence is None:
             notes.append(NO_DIVERGENCE)
         notes += unknown_operations(self.graph) + unread_tensors(self.graph)
+        search = self.recipe.search
+        if search.stop_early and not getattr(self._strategy_factory(search.strategy), "stops_early", False):
+            notes.append(
+                f"stop_early = true: {search.strategy} can't tell, and goes on to the end of the budget."
+            )
         if self.recipe.search.workers > 1:
             notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
         return notes
@@ -314,6 +320,11 @@ class Job:
             pass_size(self.graph),
         )
 
+    @cached_property
+    def noise(self) -> dict[str, float]:
+        """Standard errors of the float model's qualities on the search split."""
+        return standard_errors(self.judge, self.splits.search)
+
     def _strategy_factory(self, name: str) -> Any:
         known = plugins.names("strategies")
         if name not in known:
@@ -328,6 +339,8 @@ class Job:
         problem = Problem(self.space, objectives, planned or search.trials, search.seed, costs)
         if getattr(factory, "wants_divergence", False) and self.divergence is not None:
             problem = replace(problem, divergence=self.divergence.metric, prior=lambda: self.prior)
+        if search.stop_early and getattr(factory, "stops_early", False):
+            problem = replace(problem, noise=self.noise)
         with blamed("search", "strategy"):
             strategy = factory(problem)
         if search.batch is not None:

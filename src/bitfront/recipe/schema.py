@@ -108,6 +108,7 @@ class SearchTable(_Table):
     workers: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1)
     racing: bool = False
+    stop_early: bool = False
     combine: Literal["weighted-sum"] | None = None
     direction: Literal["min", "max"] | None = None
 

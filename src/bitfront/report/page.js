@@ -4,7 +4,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const FLOAT = 0, UNIFORM = 1, FRONT = 2, DOMINATED = 3, BREAKS = 4, DROPPED = 5;
 const FIRST = 4;  // where a row's values begin, after trial, kind, name and assignment
 const byId = (id) => document.getElementById(id);
-const state = { x: DATA.axes[0], y: DATA.axes[1], trial: DATA.knee, sort: "", down: false, hover: null };
+const state = { x: DATA.axes[0], y: DATA.axes[1], trial: DATA.knee, sort: "", down: false, hover: null, close: false };
 
 function make(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -53,9 +53,10 @@ const KINDS = ["the float model", "uniform assignment", "on the front", "dominat
 
 // The scatter.
 const visible = (row) => row[FIRST + state.x] !== null && row[FIRST + state.y] !== null;
+const near = (row) => !state.close || row[1] === FRONT || row[1] === UNIFORM;
 function axis(place, start, end) {
   const metric = DATA.metrics[place];
-  const values = DATA.rows.filter(visible).map((row) => row[FIRST + place]);
+  const values = DATA.rows.filter(visible).filter(near).map((row) => row[FIRST + place]);
   for (const bound of [metric.low, metric.high]) if (bound !== null) values.push(bound);
   let low = Infinity, high = -Infinity;
   for (const value of values) { low = Math.min(low, value); high = Math.max(high, value); }
@@ -65,12 +66,15 @@ function axis(place, start, end) {
   low = forward(low); high = forward(high);
   const margin = 0.05 * (high - low) || Math.abs(low) * 0.05 || 0.5;
   low -= margin; high += margin;
-  const rough = (high - low) / (Math.abs(end - start) > 450 ? 6 : 4), power = 10 ** Math.floor(Math.log10(rough));
+  const rough = (high - low) / (Math.abs(end - start) > 450 ? 6 : 5), power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((times) => power * times).find((size) => size >= rough);
   const ticks = [];
   for (let n = Math.ceil(low / step); n <= Math.floor(high / step + 1e-9); n++)
     ticks.push(log ? 2 ** (n * step) : +(n * step).toPrecision(12));
-  return { metric, log, ticks, start, end,
+  const whole = metric.unit === "fraction" && step >= 0.01;
+  const spell = (value) => whole ? Math.round(value * 100) + "%" : human(value, metric.unit);
+  return { metric, log, ticks, spell,
+    shows: (value) => forward(value) >= low && forward(value) <= high,
     at: (value) => start + (end - start) * (forward(value) - low) / (high - low) };
 }
 let plotted = [];
@@ -82,17 +86,18 @@ function scatter() {
     "aria-label": `${y.metric.name} against ${x.metric.name}; arrow keys go along the front, Enter selects` });
   for (const value of x.ticks) {
     svg.append(draw("line", { class: "gridline", x1: x.at(value), x2: x.at(value), y1: 26, y2: height - 46 }));
-    svg.append(draw("text", { x: x.at(value), y: height - 30, "text-anchor": "middle", "font-size": 11 }, human(value, x.metric.unit)));
+    svg.append(draw("text", { x: x.at(value), y: height - 30, "text-anchor": "middle", "font-size": 11 }, x.spell(value)));
   }
   for (const value of y.ticks) {
     svg.append(draw("line", { class: "gridline", x1: 66, x2: width - 12, y1: y.at(value), y2: y.at(value) }));
-    svg.append(draw("text", { x: 60, y: y.at(value) + 4, "text-anchor": "end", "font-size": 11 }, human(value, y.metric.unit)));
+    svg.append(draw("text", { x: 60, y: y.at(value) + 4, "text-anchor": "end", "font-size": 11 }, y.spell(value)));
   }
   const said = (a) => a.metric.name + (a.log ? " (logarithmic)" : "") + (a.metric.goal === "max" ? ", more is better" : ", less is better");
   svg.append(draw("text", { x: width / 2, y: height - 8, "text-anchor": "middle", "font-size": 12 }, said(x)));
   svg.append(draw("text", { x: 8, y: 14, "font-size": 12 }, said(y)));
   limits(svg, x, y, width, height);
-  plotted = DATA.rows.filter(visible).map((row) => ({ row, px: x.at(row[FIRST + state.x]), py: y.at(row[FIRST + state.y]) }));
+  const inside = (row) => x.shows(row[FIRST + state.x]) && y.shows(row[FIRST + state.y]);
+  plotted = DATA.rows.filter(visible).filter(inside).map((row) => ({ row, px: x.at(row[FIRST + state.x]), py: y.at(row[FIRST + state.y]) }));
   faint(svg, "dominated", plotted.filter((p) => p.row[1] === DOMINATED || p.row[1] === DROPPED), 2.2);
   faint(svg, "broken", plotted.filter((p) => p.row[1] === BREAKS), 2);
   stairs(svg);
@@ -108,7 +113,7 @@ function scatter() {
   svg.addEventListener("blur", () => point(null));
   box.querySelectorAll("svg,.still").forEach((old) => old.remove());
   box.prepend(svg);
-  const lost = DATA.rows.length - plotted.length;
+  const lost = DATA.rows.filter((row) => !visible(row)).length;
   byId("lost").textContent = lost ? `${lost} candidates with a value that is not finite are not drawn.` : "";
   ringed();
 }
@@ -163,7 +168,7 @@ function ringed() {
     if (p.row[1] !== FRONT) continue;
     if (p.row[0] === DATA.knee) {
       rings.append(draw("circle", { class: "knee", cx: p.px, cy: p.py, r: 9 }));
-      rings.append(draw("text", { class: "front", x: p.px - 6, y: p.py - 13, "font-size": 12, "font-weight": 600, "text-anchor": "end" }, "★ " + p.row[0]));
+      rings.append(draw("text", { class: "front", x: p.px + (p.px < 130 ? 6 : -6), y: p.py - 13, "font-size": 12, "font-weight": 600, "text-anchor": p.px < 130 ? "start" : "end" }, "★ " + p.row[0]));
     }
     if (p.row[0] === state.trial) rings.append(draw("circle", { class: "current", cx: p.px, cy: p.py, r: 7 }));
   }
@@ -234,7 +239,8 @@ function sortBy(name, down) {
 async function copy(event) {
   const button = event.target.closest("button.copy");
   if (!button) return;
-  const code = button.previousElementSibling;
+  const code = byId("command");
+  if (button.dataset.trial) select(Number(button.dataset.trial));
   try { await navigator.clipboard.writeText(code.textContent); }
   catch {  // a page from a file may not write to the clipboard: then it is selected, and copied the old way
     getSelection().selectAllChildren(code);
@@ -257,6 +263,7 @@ function showMember() {
     row.classList.toggle("selected", chosen);
     if (chosen) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
   }
+  if (state.trial !== null) byId("command").textContent = DATA.command.replaceAll("{trial}", state.trial);
   const choice = byId("member");
   if (choice) choice.value = String(state.trial);
   ringed();
@@ -288,7 +295,7 @@ function bars() {
     const tracks = make("div", {});
     if (shares) DATA.shares.costs.forEach((cost, n) => {
       const share = shares[n][place] / 1000;
-      const bar = make("span", { class: "bar b" + n, style: `width:${(share * 70).toFixed(1)}%` });
+      const bar = make("span", { class: "bar b" + n, style: `width:${(share * 45).toFixed(1)}%` });
       tracks.append(make("div", { class: "track" }, bar, `${(share * 100).toFixed(1)}% of ${cost}`));
     });
     const words = (formats.get(layer) || ["stays in float"]).join(", ");
@@ -302,6 +309,7 @@ function remember() {
   const view = new URLSearchParams({ x: DATA.metrics[state.x].name, y: DATA.metrics[state.y].name });
   if (state.sort) view.set("sort", (state.down ? "-" : "") + state.sort);
   if (state.trial !== null) view.set("trial", state.trial);
+  if (state.close) view.set("close", "1");
   history.replaceState(null, "", "#" + view);
 }
 function recall() {
@@ -313,9 +321,12 @@ function recall() {
   }
   if (view.has("sort")) sortBy(view.get("sort").replace(/^-/, ""), view.get("sort").startsWith("-"));
   if (DATA.members.includes(Number(view.get("trial"))) && view.get("trial")) state.trial = Number(view.get("trial"));
+  state.close = view.has("close");
+  byId("close").checked = state.close;
   scatter();
   showMember();
 }
+byId("close").addEventListener("change", (event) => { state.close = event.target.checked; remember(); scatter(); });
 for (const which of ["x", "y"]) {
   byId("axis-" + which).append(...DATA.metrics.map((metric, place) => make("option", { value: place }, metric.name)));
   byId("axis-" + which).addEventListener("change", (event) => { state[which] = Number(event.target.value); remember(); scatter(); });

@@ -12,12 +12,13 @@ from importlib.resources import files
 from typing import Any
 
 from bitfront.report.page_layers import Heat, heat_of, layers_section, shares
+from bitfront.report.page_lessons import lessons
 from bitfront.report.page_points import Code, points, spread
-from bitfront.report.page_search import search_section
+from bitfront.report.page_search import progress_svg, search_section
 from bitfront.report.page_source import Source
-from bitfront.report.page_table import front_table
+from bitfront.report.page_table import export_command, front_table
 from bitfront.report.page_trust import trust_section
-from bitfront.report.page_why import why_section
+from bitfront.report.page_why import agreement_svg, sensitivity_svg, why_section
 from bitfront.report.page_words import apart, opening
 from bitfront.report.plot import front_svg
 
@@ -38,7 +39,7 @@ def page(source: Source) -> str:
     The page's policy lets no script run but its own, known by its hash, and no request leave.
     """
     code = Code(source.sites, source.trials)
-    drawn, heat = points(source, code), heat_of(source)
+    drawn, heat, learnt = points(source, code), heat_of(source), lessons(source)
     title = f"bitfront: {source.manifest.get('graph', {}).get('model') or source.run}"
     style, script = (
         files("bitfront.report").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js")
@@ -51,7 +52,7 @@ def page(source: Source) -> str:
         _trade_offs(source, drawn),
         _section("members", _members(source)),
         _section("layers", layers_section(source, heat)),
-        _section("why", why_section(source)),
+        _section("why", why_section(source, learnt)),
         _section("search", search_section(source)),
         _section("trust", trust_section(source)),
         f'<script type="application/json" id="data">{embedded(page_data(source, code, drawn, heat))}</script>',
@@ -70,10 +71,10 @@ def page(source: Source) -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that can stand inside of a script element, whatever its strings hold.
+    r"""JSON that can stand inside of a script element, whatever its strings hold.
 
     >>> embedded({"a": "</script>"})
-    '{"a":"\\\\u003c/script\\\\u003e"}'
+    '{"a":"\\u003c/script\\u003e"}'
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -96,6 +97,7 @@ def page_data(source: Source, code: Code, drawn: Mapping[str, Any], heat: Heat |
         "axes": list(_axes(source)),
         "stairs": _stairs(source),
         "knee": source.document["knee"],
+        "command": export_command(source, "{trial}"),
         "members": [member["trial"] for member in source.front],
         "sites": list(code.sites),
         "formats": list(code.formats),
@@ -170,7 +172,8 @@ def _trade_offs(source: Source, drawn: Mapping[str, Any]) -> str:
     return _section(
         "trade-offs",
         '<div class="controls" hidden><label>across <select id="axis-x"></select></label>'
-        '<label>up <select id="axis-y"></select></label></div>'
+        '<label>up <select id="axis-y"></select></label> '
+        '<label><input type="checkbox" id="close"> only around the front</label></div>'
         f'<div id="chart"><div class="still">{still(source)}</div>'
         '<div id="tip" role="status" aria-live="polite" hidden></div></div>'
         f'<ul class="key">{legend}</ul>'
@@ -192,19 +195,25 @@ def _members(source: Source) -> str:
     ]
     if any(words_of for words_of in apart(source).values()):
         words.append("≈ marks a member whose test value can't be told from its neighbour's.")
-    return front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
+    knee = source.document["knee"]
+    deploy = (
+        f'<p>To deploy the selected member: <code id="command">{escape(export_command(source, knee))}</code> '
+        '<button type="button" class="copy">copy</button></p>'
+        if knee is not None
+        else ""
+    )
+    return deploy + front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
 
 
-def figures(source: Source) -> Mapping[str, str]:
+def figures(source: Source) -> dict[str, str]:
     """Each picture of the page as an SVG of its own, by file name."""
-    from bitfront.report.page_search import progress_svg
-    from bitfront.report.page_why import agreement_svgs, sensitivity_svgs
-
-    found = {"front.svg": still(source)}
     heat = heat_of(source)
-    if heat is not None:
-        found["bits.svg"] = heat.svg()
-    if (progress := progress_svg(source)) is not None:
-        found["progress.svg"] = progress
-    found |= {f"sensitivity-{name}.svg": svg for name, svg in sensitivity_svgs(source).items()}
-    return found | {f"prediction-{name}.svg": svg for name, svg in agreement_svgs(source).items()}
+    found = {
+        "front.svg": still(source),
+        "bits.svg": heat.svg() if heat else None,
+        "progress.svg": progress_svg(source),
+    }
+    for lesson in lessons(source):
+        found[f"sensitivity-{lesson.metric.name}.svg"] = sensitivity_svg(lesson)
+        found[f"prediction-{lesson.metric.name}.svg"] = agreement_svg(lesson)
+    return {name: svg for name, svg in found.items() if svg}

@@ -11,7 +11,7 @@ from bitfront.report.plot import axis
 Point = tuple[float, float]
 Spell = Callable[[float], str]
 
-WIDTH, HEIGHT = 560, 300
+WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 76, 14, 16, 46
 
 _STYLE = (
@@ -40,9 +40,10 @@ def shortened(words: str, most: int) -> str:
 
 def label(x: float, y: float, words: str, most: int, anchor: str = "end", size: int = 11) -> str:
     """A name that is cut to fit; the whole one shows when it is pointed at."""
-    drawn = text(x, y, shortened(words, most), anchor, size)
     if len(words) <= most:
-        return drawn
+        return text(x, y, words, anchor, size)
+    # The end of a name says more than its beginning, which its neighbours share.
+    drawn = text(x, y, f"…{words[1 - most :]}", anchor, size)
     return drawn.replace("</text>", f"<title>{escape(words)}</title></text>")
 
 
@@ -76,8 +77,8 @@ def agreement_chart(points: Sequence[Point], across: str, up: str, spell: Spell,
 
 def bars_chart(rows: Sequence[tuple[str, str, float]], spell: Spell, title: str) -> str:
     """One bar a row of name, remark and value; negative ones go to the left."""
-    left, right, high = 230, 90, 18
-    low, top = min(0.0, *(v for _, _, v in rows)), max(0.0, *(v for _, _, v in rows))
+    left, right, high = 210, 90, 18
+    low, top = min(0.0, *(v for _, _, v in rows), 0.0), max(0.0, *(v for _, _, v in rows), 0.0)
     span = (top - low) or 1.0
 
     def place(value: float) -> float:

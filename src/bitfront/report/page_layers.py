@@ -16,7 +16,7 @@ from bitfront.report.page_points import spread
 from bitfront.report.page_source import Source
 
 _COLUMNS = 40  # members that are drawn at most
-_LEFT, _TOP, _ROW = 210, 20, 16
+_TOP, _ROW = 20, 16
 # From few bits to many: dark blue to yellow, told apart by lightness alone too (in the manner of cividis, J. Nuñez,
 # C. Anderton and R. Renslow, "Optimizing colormaps with consideration for color vision deficiency", 2018).
 _RAMP = ((0, 34, 78), (66, 78, 108), (124, 123, 120), (186, 174, 108), (254, 232, 56))
@@ -35,6 +35,11 @@ class Heat:
         """Pixels that a column is wide."""
         return max(14, min(34, 600 // max(1, len(self.members))))
 
+    @property
+    def left(self) -> int:
+        """Pixels that names take."""
+        return min(210, 14 + 7 * max(len(site) for site in self.sites))
+
     @cached_property
     def formats(self) -> tuple[str, ...]:
         """Those that appear, from few bits to many."""
@@ -52,15 +57,20 @@ class Heat:
         parts = []
         for place, trial in enumerate(self.members):
             if wide >= 24 or place % 2 == 0:
-                parts.append(text(_LEFT + (place + 0.5) * wide, _TOP - 7, str(trial), "middle", 10))
-        parts += [label(_LEFT - 6, _TOP + _ROW * (n + 0.75), site, 30) for n, site in enumerate(self.sites)]
+                parts.append(text(self.left + (place + 0.5) * wide, _TOP - 7, str(trial), "middle", 10))
+        parts += [
+            label(self.left - 6, _TOP + _ROW * (n + 0.75), site, 30) for n, site in enumerate(self.sites)
+        ]
         for name in self.formats:
             cells = "".join(self._cells(name))
             parts.append(f'<path fill="{self.colour(name)}" d="{cells}"><title>{escape(name)}</title></path>')
-        mark = f'<rect id="column" x="{_LEFT}" y="{_TOP}" width="{wide}" height="{bottom - _TOP}" '
+        mark = f'<rect id="column" x="{self.left}" y="{_TOP}" width="{wide}" height="{bottom - _TOP}" '
         parts.append(mark + 'fill="none" stroke="#D55E00" stroke-width="3" visibility="hidden"/>')
         return picture(
-            "Formats by site and member of the front", _LEFT + wide * len(self.members) + 8, bottom + 6, parts
+            "Formats by site and member of the front",
+            self.left + wide * len(self.members) + 8,
+            bottom + 6,
+            parts,
         )
 
     def _cells(self, name: str) -> list[str]:
@@ -70,12 +80,12 @@ class Heat:
             y = _TOP + _ROW * site + 1
             for place, column in enumerate(self.chosen):
                 if column[site] == name:
-                    found.append(f"M{_LEFT + place * wide + 1} {y}h{wide - 2}v{high}h{2 - wide}z")
+                    found.append(f"M{self.left + place * wide + 1} {y}h{wide - 2}v{high}h{2 - wide}z")
         return found
 
     def to_json(self) -> dict[str, Any]:
         """What the script needs to find a column."""
-        return {"members": list(self.members), "left": _LEFT, "cell": self.cell}
+        return {"members": list(self.members), "left": self.left, "cell": self.cell}
 
 
 def ramp(place: float) -> str:
@@ -169,6 +179,7 @@ def layers_section(source: Source, heat: Heat | None) -> str:
     return (
         f'<ul class="key">{legend}</ul><div id="heat" class="scroll wide">{heat.svg()}</div>'
         f'<p class="faint">Columns are members of the front, the dearest first.{thinned} Dark has few bits.</p>'
-        f'<h3>One member, layer by layer</h3><div class="controls" hidden><label>member <select id="member">{options}'
+        f'<h3>One member, layer by layer</h3><div class="controls" hidden><label>member '
+        f'<select id="member">{options}'
         f'</select></label></div><div id="bars"></div>{absent}'
     )

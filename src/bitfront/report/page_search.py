@@ -11,7 +11,7 @@ from bitfront.front import candidates_of
 from bitfront.report.numbers import duration, human
 from bitfront.report.page_drawing import Point, shortened, steps_chart
 from bitfront.report.page_source import Source
-from bitfront.report.tables import PARTS
+from bitfront.report.tables import PARTS, STOPS
 
 _MOMENTS = 120  # at which the hypervolume is worked out
 _REASONS = 10
@@ -106,9 +106,13 @@ def _counts(source: Source) -> Iterator[str]:
     space = f"{size:,}" if size < 10**9 else f"about 10^{len(str(size)) - 1}"
     strategy = source.header.get("strategy")
     by = f" by {strategy}" if strategy else ""
-    yield f"{document['trials'] - 1:,} candidates{by}, of a space of {space} points, in {duration(document['seconds'])}."
+    took = duration(document["seconds"])
+    yield f"{document['trials'] - 1:,} candidates{by}, of a space of {space} points, in {took}."
     if document["stopped"]:
-        yield f"The search ended: {document['stopped']}."
+        stopped = (
+            "pruned" if document["stopped"] == "covered" and document.get("pruned") else document["stopped"]
+        )
+        yield f"The search ended: {STOPS.get(stopped, stopped)}."
     yield f"{document['duplicates']:,} proposals were known already and cost nothing."
     if document.get("pruned"):
         yield f"{document['pruned']:,} points break a limit by what they are known to cost, and were not evaluated."

@@ -30,7 +30,7 @@ def front_table(source: Source) -> str:
     for metric in tested:
         name = escape(metric.name, quote=True)
         heads.append(f'<th scope=col data-sort="test {name}">test {name} <small>[95%]</small></th>')
-    heads.append("<th scope=col>deploy it</th>")
+    heads.append("<th scope=col>export command</th>")
     base = document["baseline"]
     float_row = "".join(
         (
@@ -54,15 +54,15 @@ def front_table(source: Source) -> str:
     )
 
 
-def export_command(source: Source, trial: int) -> str:
+def export_command(source: Source, trial: int | str) -> str:
     """What deploys a trial."""
     return f"bitfront export {shlex.quote(source.run)} --trial {trial} --to onnx trial-{trial}.onnx"
 
 
 def _member(source: Source, member: Mapping[str, Any], tested: list[Metric], same: bool) -> str:
     trial = member["trial"]
+    command = escape(export_command(source, trial), quote=True)
     star = " ★" if trial == source.document["knee"] else ""
-    command = escape(export_command(source, trial))
     return "".join(
         (
             f'<tr data-trial="{trial}"><th scope=row data-value="{trial}">'
@@ -70,7 +70,7 @@ def _member(source: Source, member: Mapping[str, Any], tested: list[Metric], sam
             *_values(source, member["metrics"]),
             *_sum(member, "sum"),
             *_tests(member["test"], tested, same),
-            f'<td class=command><code>{command}</code> <button type=button class=copy aria-label="copy the '
+            f'<td><button type=button class=copy data-trial="{trial}" title="{command}" aria-label="copy the '
             f'command that exports trial {trial}">copy</button></td></tr>',
         )
     )

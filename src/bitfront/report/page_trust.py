@@ -16,18 +16,18 @@ def trust_section(source: Source) -> str:
         f"<tr><td>{escape(name)}</td><td class=words>{escape(words)}</td></tr>"
         for name, words in _facts(source)
     )
-    run = shlex.quote(source.run)
+    run, recipe = shlex.quote(source.run), shlex.quote(f"{source.run}/recipe.toml")
     commands = "\n".join(
         (
-            f"bitfront search {shlex.quote(f'{source.run}/recipe.toml')} --run {shlex.quote(f'{source.run}-again')}",
+            f"bitfront search {recipe} --run {shlex.quote(f'{source.run}-again')}",
             f"bitfront report {run}",
         )
     )
     return (
         f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
         "<h3>Make it again</h3>"
-        "<p>An outcome depends on its assignment alone, and the order of trials on the seed: the same recipe, weights, "
-        "data and versions give the same trials on the same machine. Relative paths in the recipe start from "
+        "<p>An outcome depends on its assignment alone, and the order of trials on the seed: the same recipe, "
+        "weights, data and versions give the same trials on the same machine. Relative paths start from "
         f"<code>{escape(str(source.manifest.get('directory', '')))}</code>.</p>"
         f"<pre>{escape(commands)}</pre>"
         f"<details><summary>The recipe, as resolved</summary><pre>{escape(source.recipe)}</pre></details>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from bitfront.metric import Metric
@@ -77,22 +78,28 @@ def _beside_uniform(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:
     name, found = min(
         rivals, key=lambda r: abs(quality.minimised(float(r[1]["metrics"][quality.name])) - value)
     )
-    parts = [
-        f"{m.name} {human(float(found['metrics'][m.name]), m.unit)} "
-        f"({_beside(float(knee['metrics'][m.name]), float(found['metrics'][m.name]), m)})"
-        for m in (quality, cost)
+    parts = [f"{m.name} {human(float(found['metrics'][m.name]), m.unit)}" for m in (quality, cost)]
+    than = [
+        _beside(float(knee["metrics"][m.name]), float(found["metrics"][m.name]), m) for m in (quality, cost)
     ]
     yield (
-        f"Of the uniform assignments, all {uniform_label(name, found)} comes nearest to it in {quality.name}: "
-        f"{', '.join(parts)}."
+        f"Of the uniform assignments, all {uniform_label(name, found)} comes nearest to it in {quality.name}, with "
+        f"{' and '.join(parts)}. Beside that, trial {knee['trial']} has {' and '.join(than)}."
     )
 
 
 def _beside(value: float, other: float, metric: Metric) -> str:
+    """How a value compares with another trial's, as the object of "has".
+
+    >>> _beside(250, 1000, Metric("size", "bytes", "min"))
+    '4.0× less size'
+    """
     short = compared(value, other, metric)
+    if short in ("", "1/1.0", "×1.0", "+0.0 pt", "-0.0 pt"):
+        return f"the same {metric.name}" if value == other else f"about the same {metric.name}"
     if short.startswith("1/"):
-        return f"trial is {short[2:]}× smaller" if short != "1/1.0" else "trial is about as large"
-    return f"trial is {short[1:]}× that" if short.startswith("×") else f"trial is {short} from it"
+        return f"{short[2:]}× less {metric.name}"
+    return f"{short[1:]}× the {metric.name}" if short.startswith("×") else f"{short} {metric.name}"
 
 
 def why_recommended(source: Source, knee: Mapping[str, Any]) -> str:
@@ -129,7 +136,7 @@ def apart(source: Source) -> dict[int, list[str]]:
     if not tested:
         return found
     members = [member for member in source.front if tested[0] in member["test"]]
-    for one, other in zip(members, members[1:], strict=False):
+    for one, other in pairwise(members):
         first, second = one["test"][tested[0]], other["test"][tested[0]]
         if max(float(first["low"]), float(second["low"])) <= min(float(first["high"]), float(second["high"])):
             for this, that in ((one, other), (other, one)):

@@ -140,6 +140,17 @@ def layer_table(document: Mapping[str, Any]) -> Table:
     return table
 
 
+STOPS = {
+    "budget": "the budget of trials is spent",
+    "covered": "every point of the space was evaluated",
+    "pruned": "every point of the space was evaluated or breaks a limit on what it is known to cost",
+    "exhausted": "the strategy has nothing more to propose",
+    "repeating": "the strategy proposed nothing new for long",
+    "noise": "the expected gain fell under the noise of the search split",
+    "timeout": "time is up",
+    "interrupted": "interrupted",
+}
+
 PARTS = {
     "model": "running the model",
     "statistics": "statistics of outputs",

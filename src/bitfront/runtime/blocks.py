@@ -35,6 +35,10 @@ class Blocks:
     def stacked(self) -> bool:
         return not isinstance(self.content, tuple)
 
+    def number(self, candidate: int) -> int:
+        """The number of a candidate's block."""
+        return 0 if self.which is None else int(self.which[candidate])
+
     def of(self, candidates: Indexes) -> Blocks:
         """The same blocks for some of the candidates."""
         return self if self.which is None else Blocks(self.content, self.count, self.which[candidates])

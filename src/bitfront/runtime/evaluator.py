@@ -139,12 +139,8 @@ class ModelEvaluator:
     def _run(self, group: Sequence[Assignment], parts: Sequence[Part], table: Table) -> None:
         for part in parts:
             with torch.inference_mode(), self.spent.on("model"):
-                if len(group) == 1 and not self._together.keeping:  # less bookkeeping, the same bits
-                    outputs = Blocks(self._alone(group[0], part.examples))
-                    self._fill(np.zeros(1, np.int64), outputs, table, part)
-                else:
-                    emit = partial(self._fill, table=table, part=part)
-                    self._together.run(group, part.examples.inputs, emit, part.number)
+                emit = partial(self._fill, table=table, part=part)
+                self._together.run(group, part.examples.inputs, emit, part.number)
 
     def costs(self, group: Sequence[Assignment]) -> dict[str, list[float]]:
         """What is known exactly of each candidate, by the metric's name."""
@@ -185,10 +181,14 @@ class ModelEvaluator:
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:
         """What each example contributes, per quality: (examples, k). For intervals and held-out splits."""
+        return self.statistics_of(partial(self._alone, candidate), examples)
+
+    def statistics_of(self, run: Callable[[Examples], Tensor], examples: Examples) -> list[Tensor]:
+        """The same of the outputs that `run` gives for each batch, whoever computes them."""
         found: list[list[Tensor]] = [[] for _ in self.qualities]
         with torch.inference_mode():
             for part in self._passes(examples):
-                outputs = self._alone(candidate, part.examples)
+                outputs = run(part.examples)
                 for rows, quality in zip(found, self.qualities, strict=True):
                     rows.append(contributions(quality, outputs, part)[0].cpu())
         return [torch.cat(rows) for rows in found]

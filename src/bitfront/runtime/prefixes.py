@@ -43,6 +43,7 @@ class Prefixes:
 
     def __init__(self, plan: Plan, columns: dict[str, int], budget: int) -> None:
         self.cuts = _spread(_cuts(plan, columns), _CUTS)
+        self.at = {cut.step: cut for cut in self.cuts}
         self._kept = Kept[list[Tensor]](budget)
 
     @property
@@ -100,7 +101,7 @@ def _blocks(tensors: Sequence[Tensor]) -> Blocks:
 
 def _own(blocks: Blocks, row: int) -> Any:
     """The value of a candidate, without the stack that it may be a part of."""
-    block = blocks.block(0 if blocks.which is None else int(blocks.which[row]))
+    block = blocks.block(blocks.number(row))
     if isinstance(block, Tensor) and block.untyped_storage().nbytes() > block.nbytes:
         return block.clone()
     return block

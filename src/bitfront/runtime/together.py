@@ -26,7 +26,7 @@ from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import FLOAT32, Choices
 from bitfront.runtime.columns import EXACT, WIDE
 from bitfront.runtime.merging import Merging
-from bitfront.runtime.plan import Plan
+from bitfront.runtime.plan import Plan, Quantizer, fill
 from bitfront.runtime.prefixes import Prefixes, Start
 from bitfront.space import Assignment
 
@@ -161,6 +161,9 @@ class Together:
                 self._walk(first, group.part(start.members), given | start.values, walk)
 
     def _walk(self, start: int, group: _Group, values: dict[int, Blocks], walk: _Walk) -> None:
+        if len(group) == 1:
+            self._walk_alone(start, group, values, walk)
+            return
         rows = walk.rows
         for number in range(start, len(self._plan.steps)):
             step = self._plan.steps[number]
@@ -179,9 +182,36 @@ class Together:
                 values[step.output] = self._compute(number, work, group, values, rows)
             for slot in step.dead:
                 values.pop(slot, None)
-            if walk.part is not None:
+            if walk.part is not None and number in self._prefixes.at:
                 self._prefixes.keep(walk.part, number, group.choices, values)
         walk.emit(group.positions, values[self._plan.output])
+
+    def _walk_alone(self, start: int, group: _Group, values: dict[int, Blocks], walk: _Walk) -> None:
+        """The rest of the plan for a group of one: nothing to share, so as little bookkeeping as can be."""
+        alone = {slot: blocks.block(blocks.number(0)) for slot, blocks in values.items()}
+        names = {site: self._choices.name(group.choices[0], site) for site in self._choices.column}
+        for slot, site in self._weight_sites.items():
+            if site in names:
+                alone[slot] = self._candidates.weight(site, names[site])
+        for number in range(start, len(self._plan.steps)):
+            step = self._plan.steps[number]
+            if (size := self._layout.sizes.get(step.output)) is not None:
+                alone[step.output] = size.at(walk.rows)
+                continue
+            arguments = [fill(argument, alone) for argument in step.arguments]
+            keywords = {name: fill(value, alone) for name, value in step.keywords.items()}
+            function = step.function or self._quantizer(step.site, names[step.site])
+            result = alone[step.output] = function(*arguments, **keywords)
+            self._row_bytes.setdefault(number, nbytes(result) / walk.rows)
+            for slot in step.dead:
+                alone.pop(slot, None)
+            if walk.part is not None and (cut := self._prefixes.at.get(number)) is not None:
+                live = {slot: Blocks(alone[slot]) for slot in cut.slots}
+                self._prefixes.keep(walk.part, number, group.choices, live)
+        walk.emit(group.positions, Blocks(alone[self._plan.output]))
+
+    def _quantizer(self, site: str, name: str) -> Quantizer:
+        return _same if name == FLOAT32 else self._candidates.quantizer(site, name)
 
     def _work(self, number: int, group: _Group, values: dict[int, Blocks]) -> _Work:
         """What of a step is distinct in a group."""
@@ -259,7 +289,6 @@ class Together:
                     fixed[slot] = blocks.block(int(numbers[0]))
         function = step.function
         if function is None:
-            name = self._choices.name(choices, step.site)
-            function = _same if name == FLOAT32 else self._candidates.quantizer(step.site, name)
+            function = self._quantizer(step.site, self._choices.name(choices, step.site))
         sizes = self._layout.sizes
         return Call(step, function, fixed, moving, len(needed), rows, sizes, self._sized[number])

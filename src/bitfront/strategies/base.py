@@ -30,7 +30,8 @@ class Problem:
     `costs` are the metrics that are exactly known without evaluating, by name; one may have a method `many`
     that gives the costs of a sequence of assignments at once. `divergence` names the metric,
     if there is one, that says how far outputs are from the float model's (kl or sqnr). `prior` is
-    worked out when a strategy asks for it.
+    worked out when a strategy asks for it. `noise` is given where the search is to stop as soon as nothing
+    above it can be expected: standard errors of measured metrics, by name.
     """
 
     space: Space
@@ -40,6 +41,7 @@ class Problem:
     costs: Mapping[str, Callable[[Assignment], float]] = field(default_factory=dict)
     divergence: Metric | None = None
     prior: Callable[[], Prior | None] = lambda: None
+    noise: Mapping[str, float] | None = None
 
 
 class Strategy(Protocol):
@@ -50,6 +52,8 @@ class Strategy(Protocol):
     It may pass over points that break a hard limit on one of the problem's exact costs. One that does counts
     them in an attribute `pruned`: how many distinct points it has ruled out so far, those not counted that it
     was told about. Where these and the evaluated points are the whole space, the search is complete.
+
+    One that stops though it has more to propose says why in an attribute `stopped`.
     """
 
     batch_size: int  # how many candidates it wants to be asked for at a time
@@ -67,6 +71,11 @@ class Strategy(Protocol):
 
 
 StrategyFactory = Callable[[Problem], Strategy]
+
+
+def stopped(strategy: Strategy) -> str:
+    """Why a strategy stopped though it has more to propose; empty where it didn't."""
+    return str(getattr(strategy, "stopped", ""))
 
 
 def pruned(strategy: Strategy) -> int:

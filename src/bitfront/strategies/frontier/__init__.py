@@ -15,3 +15,5 @@ def frontier(problem: Problem) -> Strategy:
 
 # The job then measures a divergence beside the recipe's metrics, and offers a prior.
 frontier.wants_divergence = True  # pyright: ignore[reportFunctionMemberAccess]
+# It knows what can still be expected, and ends a search that is to `stop_early`.
+frontier.stops_early = True  # pyright: ignore[reportFunctionMemberAccess]

@@ -17,6 +17,7 @@ from bitfront.strategies.frontier.grid import Array, Grid, Rows
 from bitfront.strategies.frontier.guesses import guess
 from bitfront.strategies.frontier.improvement import expected_improvement
 from bitfront.strategies.frontier.proposals import exchanges, fronts, unknown
+from bitfront.strategies.frontier.stopping import too_little
 from bitfront.strategies.frontier.surrogate import DivergenceModel
 
 ANCHORS = (0.5, 0.25, 0.75)  # of the range of the logarithm of the cost
@@ -32,6 +33,7 @@ class Chooser:
         objectives = problem.objectives
         self.seen = Observations()
         self.float_values: dict[str, float] = {}
+        self.quiet = 0  # how many of the last batches promised too little, where that matters
         self.metrics = {
             m.name: m for m in (*objectives.metrics, *(limit.metric for limit in objectives.limits))
         }
@@ -85,9 +87,11 @@ class Chooser:
         exact = {name: turned(self.metrics[name], self._costs.of(name, pool)) for name in self._costs.names}
         seen = self.seen.copy()
         chosen: list[tuple[int, ...]] = []
+        self.quiet += 1  # unless something promises more
         while len(pool) and len(chosen) < count:
             outcomes, logs = beliefs.predict(pool, exact)
-            gains = self._gains(outcomes, seen, beliefs)
+            gains, little = self._gains(outcomes, seen, beliefs)
+            self.quiet = 0 if not chosen and not little else self.quiet
             best = int(gains.argmax())
             if gains[best] <= 0 or (before + len(chosen)) % EXPLORE == EXPLORE - 1:
                 best = int(self._generator.integers(len(pool)))
@@ -102,11 +106,17 @@ class Chooser:
                 beliefs.fit(seen, self.float_values)
         return chosen
 
-    def _gains(self, outcomes: Outcomes, seen: Observations, beliefs: Beliefs) -> Array:
+    def _gains(self, outcomes: Outcomes, seen: Observations, beliefs: Beliefs) -> tuple[Array, bool]:
+        """What each candidate promises, and whether even the best of them is lost in the noise."""
         vectors, kept = self._vectors(seen)
         box = np.array([self._edge(place, column, beliefs) for place, column in enumerate(vectors.T)])
         chances = chance(self._problem.objectives.limits, outcomes)
-        return expected_improvement(outcomes, chances, self._dimensions, vectors[kept], box)
+        gains = expected_improvement(outcomes, chances, self._dimensions, vectors[kept], box)
+        errors = self._problem.noise
+        if errors is None:
+            return gains, False
+        noise = np.array([dimension.error(errors) for dimension in self._dimensions])
+        return gains, too_little(float(gains.max()), vectors[kept], box, noise)
 
     def _vectors(self, seen: Observations) -> tuple[Array, NDArray[np.bool_]]:
         """Objectives of what was observed: (points, objectives), and which of them keep all limits."""

@@ -56,6 +56,10 @@ class Dimension:
                 variance = variance + (weight * outcomes.spreads[name][:, None]) ** 2
         return mean, np.sqrt(variance)
 
+    def error(self, errors: Mapping[str, float]) -> float:
+        """Its standard error, from those of metrics; others have none."""
+        return sum(abs(weight) * errors.get(name, 0.0) for name, weight in self.terms)
+
     def of(self, values: Mapping[str, Array]) -> Array:
         """Of measured points, by metric."""
         return np.sum([weight * values[name] for name, weight in self.terms], axis=0)

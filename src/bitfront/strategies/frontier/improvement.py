@@ -6,6 +6,7 @@ Everything is an expectation over a quadrature of log D, within each node of whi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import gamma, pi
 
 import numpy as np
 from scipy.special import ndtr
@@ -87,7 +88,7 @@ def _sampled(
 ) -> Array:
     """Expected hypervolume by random directions, for any number of objectives.
 
-    The volume that points dominate is, but for a factor, the mean over directions of how far the box reaches
+    The volume that points dominate is a constant times the mean over directions of how far the box reaches
     along each, to the power of the number of objectives: D. Golovin and Q. Zhang, "Random hypervolume
     scalarizations for provable multi-objective black box optimization", ICML 2020.
     """
@@ -97,6 +98,7 @@ def _sampled(
     scale = box - np.minimum(found.min(axis=0, initial=np.inf), box - 1e-9)
     scale = np.where(scale > 1e-8 * np.abs(box), scale, 1.0)
     power = len(dimensions)
+    unit = float(np.prod(scale)) * pi ** (power / 2) / (2**power * gamma(power / 2 + 1))
 
     def reach(vectors: Array) -> Array:
         ratios = np.maximum(box - vectors, 0.0)[:, None, :] / scale / directions
@@ -114,4 +116,4 @@ def _sampled(
                 for mean, spread in parts
             ]
             total[:, node] += np.maximum(reach(np.stack(drawn, axis=1)) - best, 0.0).mean(axis=1) / _DRAWS
-    return _average(total * chances)
+    return unit * _average(total * chances)

@@ -13,6 +13,7 @@ from bitfront.strategies.base import Problem
 from bitfront.strategies.exact import ExactLimits
 from bitfront.strategies.frontier.choosing import Chooser
 from bitfront.strategies.frontier.grid import Grid, Rows
+from bitfront.strategies.frontier.stopping import STEADY
 from bitfront.strategies.sampling import permutation
 from bitfront.strategies.stream import SKIPS, blocks
 from bitfront.trial import Trial
@@ -26,6 +27,7 @@ class Frontier:
     def __init__(self, problem: Problem) -> None:
         self.batch_size = 4
         self.pruned = 0  # how many points exact limits have ruled out, of those that were come across
+        self.stopped = ""  # "noise" once it has stopped early
         self._problem = problem
         self._grid = Grid(problem.space)
         self._limits = ExactLimits(problem)
@@ -49,6 +51,9 @@ class Frontier:
                 self._chooser.seen.add(row, values)
 
     def ask(self, count: int) -> Points:
+        if self._problem.noise is not None and self._chooser.quiet >= STEADY:
+            self.stopped = "noise"
+            return self._points([])
         chosen = self._chooser.choose(count, self._known, self._proposed)
         self._known.update(chosen)
         while len(chosen) < count and (row := next(self._rest, None)) is not None:
@@ -57,7 +62,10 @@ class Frontier:
         if not chosen and not self._proposed:
             chosen += self._references()
         self._proposed += len(chosen)
-        return self._grid.points(np.array(chosen, np.int64).reshape(-1, self._grid.variables))
+        return self._points(chosen)
+
+    def _points(self, rows: Sequence[Row]) -> Points:
+        return self._grid.points(np.array(rows, np.int64).reshape(-1, self._grid.variables))
 
     def _leftovers(self) -> Iterator[Row]:
         """Everything else in random order, for where nothing promises anything any more."""

@@ -1,0 +1,126 @@
+"""report.html of a run: made at the end of a search, or again from the run's directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bitfront import log, plugins
+from bitfront.costs.base import Cost
+from bitfront.errors import BitfrontError, RunError
+from bitfront.files import write_whole
+from bitfront.manifest import read_manifest
+from bitfront.recipe import Job, read, to_toml
+from bitfront.report.page import page
+from bitfront.report.page_source import Source
+from bitfront.results import FRONT, Results
+from bitfront.space import FLOAT
+from bitfront.trial import Trial
+
+PAGE = "report.html"
+_ALWAYS = ("size", "bit_ops")  # costs that are split by layer, whatever the recipe asks for
+
+
+def write_report(job: Job, results: Results, header: Mapping[str, Any], directory: Path) -> str:
+    """Leave the page of a search that has just ended in its directory; a note if that fails, else "".
+
+    Whatever goes wrong with the page, the run is done and safe.
+    """
+    try:
+        manifest = read_manifest(directory)
+        source = _source(job, directory, results.to_json(), results.trials, header, manifest)
+        write_whole(directory / PAGE, page(replace(source, terms=_terms(job))))
+    except Exception as error:
+        return f"{PAGE} could not be made ({type(error).__name__}: {error}); everything else of the run is there."
+    return ""
+
+
+def read_source(directory: Path, say: Callable[[str], None] = lambda note: None) -> Source:
+    """Everything that the page needs, from a run's directory.
+
+    The model is loaded for what depends on it: each layer's share of the costs. Where that can't be done, or it
+    isn't the model of the run any more, that part is left out and the page says so.
+
+    Raises:
+        RunError: there is no run, it is damaged, or it never ended.
+    """
+    contents = log.read(directory / log.NAME)
+    manifest = read_manifest(directory)
+    document = _front(directory)
+    recipe, _ = read(directory / "recipe.toml")
+    size = int(contents.header["examples_per_batch"])
+    job = Job(recipe, Path(manifest["directory"]), None, None, size, contents.header.get("output"))
+    trials = tuple(contents.trials)[: document["trials"]]
+    if len(contents.trials) > len(trials):
+        say(
+            f"The log has {len(contents.trials) - len(trials)} trials after those of {FRONT}; they are left out."
+        )
+    source = _source(job, directory, document, trials, contents.header, manifest)
+    missing = _why_without_model(job, source)
+    return replace(source, missing=missing) if missing else replace(source, terms=_terms(job))
+
+
+def _front(directory: Path) -> dict[str, Any]:
+    path = directory / FRONT
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(
+            f"The run '{directory}' has no {FRONT}: its search never ended. Run the search again; it goes on from "
+            "there."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{path}' is damaged ({error}); run the search again to write it anew.") from error
+
+
+def _source(
+    job: Job,
+    directory: Path,
+    document: Mapping[str, Any],
+    trials: tuple[Trial, ...],
+    header: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+) -> Source:
+    baseline = {name: float(value) for name, value in document["baseline"].items()}
+    goals = job.goals
+    return Source(
+        run=str(directory),
+        document=document,
+        objectives=goals.objectives(baseline),
+        metrics=tuple(metric for name, metric in goals.metrics.items() if name in baseline),
+        exact=tuple(cost.metric.name for cost in goals.costs),
+        trials=trials,
+        manifest=manifest,
+        recipe=to_toml(job.recipe),
+        header=header,
+    )
+
+
+def _costs(job: Job) -> dict[str, Cost]:
+    found = {cost.metric.name: cost for cost in job.goals.costs}
+    return {name: found.get(name) or plugins.load("costs", name)() for name in _ALWAYS}
+
+
+def _terms(job: Job) -> dict[str, Any]:
+    return {name: cost.terms(job.graph) for name, cost in _costs(job).items()}
+
+
+def _why_without_model(job: Job, source: Source) -> str:
+    """Why nothing can be said of layers, where the model can't be had or isn't the run's; else ""."""
+    left_out = "Each layer's share of the costs is left out"
+    if job.recipe.model is None:
+        return f"{left_out}: the run was started from Python with a module, and nothing says where it is."
+    try:
+        graph = job.graph
+        fingerprint = job.hashes().get("graph")
+    except BitfrontError as error:
+        return f"{left_out}: {error}"
+    if fingerprint != source.header["hashes"].get("graph"):
+        return f"{left_out}: the layers of the model changed since the run."
+    exact = {cost.metric.name: cost(graph, FLOAT) for cost in job.goals.costs}
+    if any(float(source.document["baseline"][name]) != value for name, value in exact.items()):
+        return f"{left_out}: the model changed since the run."
+    return ""
