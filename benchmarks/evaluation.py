@@ -31,7 +31,7 @@ from writing import write_section
 
 from bitfront.garbage import settled
 from bitfront.loop import Budget, Run
-from bitfront.metric import Measurement
+from bitfront.metric import Measurement, Outcome
 from bitfront.space import Assignment
 from bitfront.study import Study
 
@@ -89,10 +89,11 @@ HEADS = ["case", "points", "different", "naive / evaluation", "cached / evaluati
          "evaluation", "arithmetic", "memory"]  # fmt: skip
 
 
-def evaluate(case: Case) -> None:
-    everything = case.candidates
-    for start in range(0, len(everything), BATCH):
-        case.job.evaluator.evaluate(everything[start : start + BATCH])
+def evaluate(case: Case) -> list[Outcome]:
+    """All candidates, in the batches of brute force."""
+    starts = range(0, len(case.candidates), BATCH)
+    batches = [case.candidates[start : start + BATCH] for start in starts]
+    return [outcome for batch in batches for outcome in case.job.evaluator.evaluate(batch)]
 
 
 def search(case: Case) -> None:
@@ -144,12 +145,9 @@ def compare(case: Case, rounds: int) -> Row:
     check(case, few)
     show_spent(case)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    outcomes = case.job.evaluator.evaluate(everything)
-    different = len(
-        {(o.values["loss"], o.values["accuracy"]) for o in outcomes if isinstance(o, Measurement)}
-    )
+    limit, different = arithmetic(case)
     print(f"  {different:,} of them differ in loss or accuracy")
-    return Row(case.name, len(everything), different, times, arithmetic(case) / len(everything), memory)
+    return Row(case.name, len(everything), different, times, limit / len(everything), memory)
 
 
 def _resident() -> float:
@@ -174,11 +172,15 @@ def show_spent(case: Case) -> None:
     print("  time: " + ", ".join(f"{part} {seconds / total:.1%}" for part, seconds in spent.items()))
 
 
-def arithmetic(case: Case) -> float:
-    """Microseconds that the products and convolutions really computed would take at the machine's peak."""
+def arithmetic(case: Case) -> tuple[float, int]:
+    """Microseconds that the products and convolutions really computed would take at the machine's peak.
+
+    And how many different outcomes there are.
+    """
     with FlopCounterMode(display=False) as counter:
-        evaluate(case)
-    return counter.get_total_flops() / peak() * 1e6
+        outcomes = evaluate(case)
+    found = {(o.values["loss"], o.values["accuracy"]) for o in outcomes if isinstance(o, Measurement)}
+    return counter.get_total_flops() / peak() * 1e6, len(found)
 
 
 def peak() -> float:

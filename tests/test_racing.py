@@ -61,6 +61,7 @@ class Table:
         return {"size": [self.sizes[c] for c in group]}
 
     def contributed(self, candidates: Sequence[Assignment], passes: slice) -> list[Contributed | Failure]:
+        assert candidates
         return [self._one(c, passes) for c in candidates]
 
     def _one(self, c: Assignment, passes: slice) -> Contributed | Failure:
@@ -347,6 +348,7 @@ def test_contributions_add_up_to_the_outcome() -> None:
     for one, all_at_once in zip(first[0].followed_by(rest[0]).stacks, whole[0].stacks, strict=True):
         assert np.array_equal(one, all_at_once)
     costs = {name: values[0] for name, values in judge.costs(points).items()}
+    assert judge.contributed([], slice(None)) == []
     outcome, plain = judge.judged(whole[0], costs), judge.evaluate(points)[0]
     assert isinstance(outcome, Measurement)
     assert isinstance(plain, Measurement)

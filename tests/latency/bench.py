@@ -139,7 +139,7 @@ def rules(factory: Any) -> list[Mapping[str, Any]]:
 
 
 @cache
-def _skeleton(job: Job) -> ModelProto:
+def skeleton_of(job: Job) -> ModelProto:
     return export_skeleton(job.lowering.network, job.lowering.layers, job.splits.search.inputs)
 
 
@@ -148,7 +148,7 @@ def run(
 ) -> tuple[Tensor, Tensor, OnnxRuntimeSession]:
     """What the runtime and what the simulator give for the search split, and the runtime's session."""
     lowering, inputs = job.lowering, job.splits.search.inputs
-    program = Emitter(_skeleton(job), accuracy_level=level, packed=packed)(lowered)
+    program = Emitter(skeleton_of(job), accuracy_level=level, packed=packed)(lowered)
     session = OnnxRuntimeSession(program, [tensor[:1].numpy() for tensor in inputs], 1, level)
     real = torch.from_numpy(session.outputs([tensor.numpy() for tensor in inputs]))
     return real, simulate(lowering.network, lowered, inputs, level), session

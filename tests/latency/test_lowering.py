@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitfront.errors import FormatError
-from bitfront.latency.lower import build
+from bitfront.latency.emit import Emitter
 from bitfront.latency.simulate import simulate
 from bitfront.recipe import Job
 from bitfront.runtime.module import QuantizedModule
 from bitfront.space import FLOAT, Assignment
-from tests.latency.bench import SHAPES, attention, make, mlp, plain, residual, rules, run
+from tests.latency.bench import SHAPES, attention, make, mlp, plain, residual, rules, run, skeleton_of
 
 _JOBS: dict[Any, Job] = {}
 
@@ -179,9 +179,10 @@ def test_a_site_that_no_kernel_reads_is_named() -> None:
         job.lowering.lower(Assignment.of({"add:input": "uint8"}))
 
 
-def test_build_writes_a_standard_file() -> None:
+def test_what_is_not_packed_is_a_standard_file() -> None:
     job = job_of(mlp)
-    program = build(job, Assignment.of({"0:weight": "int4g16", "2:input": "uint8", "2:weight": "int8c"}))
+    candidate = Assignment.of({"0:weight": "int4g16", "2:input": "uint8", "2:weight": "int8c"})
+    program = Emitter(skeleton_of(job), packed=False)(job.lowering.lower(candidate))
     assert program.ir_version == 10
     assert ("", 21) in {(opset.domain, opset.version) for opset in program.opset_import}
     assert {node.domain for node in program.graph.node} == {""}

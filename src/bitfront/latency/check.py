@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from bitfront.errors import RecipeError
-from bitfront.latency.kernels import FLOAT32, KernelName, NoKernel, describe, formats_of, kernel_for
+from bitfront.latency.kernels import FLOAT32, NoKernel, choose, describe, formats_of, kernel_for
 from bitfront.latency.layers import Layer, Layers
 from bitfront.space import Space, Variable
 
@@ -29,11 +29,10 @@ def check_space(layers: Layers, space: Space, otherwise: NoKernel) -> list[str]:
         for name in choice.formats
         if name != FLOAT32
     ]
-    kernels = {kernel for layer in layers for _, kernel in _kernels(layer, layers, variable)}
-    if otherwise == "float" and kernels <= {None, FLOAT32}:
+    if not _anything_runs_otherwise(layers, variable, otherwise):
+        why = f"no kernel runs {_listed(without)}" if without else "no layer's weight or input is in the space"
         raise RecipeError(
-            "Latency would be that of the float model for every point, since no kernel runs "
-            f"{_listed(without)}. {_KERNELS}",
+            f"Latency would be that of the float model for every point, since {why}. {_KERNELS}",
             ("latency", "no_kernel"),
         )
     if not without:
@@ -62,19 +61,28 @@ def _listed(without: list[str]) -> str:
 
 def _without(layer: Layer, layers: Layers, variable: dict[str, Variable]) -> Iterator[str]:
     """The combinations of formats of a layer that the space offers and no kernel runs."""
-    for described, kernel in _kernels(layer, layers, variable):
-        if kernel is None:
-            yield described
+    for inputs, weight in _offered(layer, layers, variable):
+        if kernel_for(layer, inputs, weight) is None:
+            yield describe(layer, inputs, weight)
 
 
-def _kernels(
+def _anything_runs_otherwise(layers: Layers, variable: dict[str, Variable], otherwise: NoKernel) -> bool:
+    """Whether some layer runs in another kernel than float at some point of the space."""
+    choices = (
+        choose(layer, inputs, weight, otherwise)
+        for layer in layers
+        for inputs, weight in _offered(layer, layers, variable)
+    )
+    return any(choice is not None and choice.kernel != FLOAT32 for choice in choices)
+
+
+def _offered(
     layer: Layer, layers: Layers, variable: dict[str, Variable]
-) -> Iterator[tuple[str, KernelName | None]]:
-    """Every combination of formats that the space offers a layer, in words, and its kernel."""
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every combination of formats that the space offers the inputs and the weight of a layer."""
     weight = layers.site(layer.weight)
     sites = [site for site in (*layer.inputs, weight) if site in variable]
     choices = list(dict.fromkeys(variable[site] for site in sites if site))
     for names in product(*(choice.formats for choice in choices)):
         chosen = {s: name for choice, name in zip(choices, names, strict=True) for s in choice.sites}
-        inputs, held = formats_of(layer, weight, chosen)
-        yield describe(layer, inputs, held), kernel_for(layer, inputs, held)
+        yield formats_of(layer, weight, chosen)

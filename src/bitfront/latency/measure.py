@@ -13,12 +13,11 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper
 from torch import Tensor
 
-from bitfront.errors import FormatError
+from bitfront.errors import BitfrontError, FormatError
 from bitfront.latency.emit import Emitter
 from bitfront.latency.kernels import NoKernel
 from bitfront.latency.lowering import Lowered, Lowering
 from bitfront.latency.machine import flags, saturates
-from bitfront.latency.metrics import MEASURED
 from bitfront.latency.protocol import SCORE, interleave, score, settled
 from bitfront.latency.session import Array, OnnxRuntimeSession, Session
 from bitfront.latency.skeleton import IR_VERSION, OPSET, export_skeleton
@@ -187,7 +186,7 @@ class Measurer:
         return [reason] if reason else []
 
 
-class LoweringError(Exception):
+class LoweringError(BitfrontError):
     """The runtime runs a layer otherwise than it was asked to."""
 
 
@@ -243,13 +242,9 @@ class Judge(Protocol):
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]: ...
 
 
-def _batch_of(tensor: Tensor, size: int) -> Tensor:
-    repeats = -(-size // len(tensor))
-    return tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:size].contiguous()
-
-
 def _batch(tensor: Tensor, size: int) -> Array:
-    return _batch_of(tensor, size).numpy()
+    repeats = -(-size // len(tensor))
+    return tensor.repeat(repeats, *[1] * (tensor.dim() - 1))[:size].contiguous().numpy()
 
 
 def _identity_call(threads: int) -> float:
@@ -260,6 +255,3 @@ def _identity_call(threads: int) -> float:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
     session = OnnxRuntimeSession(model, [np.zeros(1, np.float32)], threads)
     return score(session.run, threads) * 1e3
-
-
-__all__ = ["MEASURED", "Latency", "LoweringError", "MeasuredEvaluator", "Measurer", "Settings"]

@@ -131,6 +131,11 @@ def _positional(node: Node) -> list[tuple[str, Any]]:
     return [(names[at] if at < len(names) else str(at), given) for at, given in enumerate(node.args)]
 
 
+def first(value: Tensor, *others: Any, **named: Any) -> Tensor:
+    """Stands in for a call that the layer before has taken over."""
+    return value
+
+
 def kind_of(node: Node) -> str:
     """The name of the ATen operation, empty for bookkeeping."""
     return op_name(node) if is_operation(node) else ""

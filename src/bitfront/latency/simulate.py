@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from bitfront.latency.integers import ByteQuantizer, Codes
 from bitfront.latency.lowering import Lowered, LoweredLayer
-from bitfront.latency.network import Function, Network
+from bitfront.latency.network import Function, Network, first
 
 _CONVOLUTION: dict[int, Callable[..., Tensor]] = {
     3: functional.conv1d,
@@ -36,16 +36,12 @@ def simulate(network: Network, lowered: Lowered, inputs: Sequence[Tensor], accur
     quantizers: dict[str, ByteQuantizer] = {}
     for layer in lowered.layers:
         functions[layer.layer.node] = _function(layer, accuracy_level)
-        functions |= dict.fromkeys(layer.layer.folded, _first)
+        functions |= dict.fromkeys(layer.layer.folded, first)
         for site, quantizer in zip(layer.layer.inputs, layer.inputs, strict=True):
             if site and quantizer:
                 quantizers[site] = quantizer
     with torch.inference_mode():
         return network.run(inputs, network.stored, functions, quantizers)
-
-
-def _first(value: Tensor, *others: Any, **named: Any) -> Tensor:
-    return value
 
 
 def _function(lowered: LoweredLayer, level: int) -> Function:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bitfront.errors import ModelError
 from bitfront.latency.layers import Layer
-from bitfront.latency.network import Function, Network
+from bitfront.latency.network import Function, Network, first
 
 OPSET = 21
 IR_VERSION = 10
@@ -35,17 +35,13 @@ class _Holed(nn.Module):
         self._functions: dict[str, Function] = {}
         for layer in layers:
             self._functions[layer.node] = _hole(layer, network)
-            self._functions |= dict.fromkeys(layer.folded, _first)
+            self._functions |= dict.fromkeys(layer.folded, first)
         for number, tensor in enumerate(network.stored.values()):
             self.register_buffer(f"stored_{number}", tensor)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         stored = {name: self.get_buffer(f"stored_{n}") for n, name in enumerate(self._network.stored)}
         return self._network.run(inputs, stored, self._functions, {})
-
-
-def _first(value: Tensor, *others: Any, **named: Any) -> Tensor:
-    return value
 
 
 def _hole(layer: Layer, network: Network) -> Function:

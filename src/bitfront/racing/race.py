@@ -99,6 +99,8 @@ class Race:
         begun = 0
         for rung in rungs:
             standing = [place for place in range(len(group)) if place not in outcomes]
+            if not standing:
+                break
             found = self._judge.contributed(_those(group, standing), slice(begun, rung))
             for place, new in zip(standing, found, strict=True):
                 before = seen.get(place)

@@ -158,8 +158,8 @@ class ModelEvaluator:
         Raises:
             DataError: the data doesn't fit a metric, which is no candidate's fault.
         """
-        parts = self._parts[passes]
-        return self._each(candidates, partial(self._contributed, parts=parts))
+        work = partial(self._contributed, parts=self._parts[passes])
+        return self._each(candidates, work) if candidates else []
 
     def _contributed(self, group: Sequence[Assignment], parts: Sequence[Part]) -> list[Contributed]:
         started = time.perf_counter()

@@ -202,7 +202,8 @@ class Together:
             keywords = {name: fill(value, alone) for name, value in step.keywords.items()}
             function = step.function or self._quantizer(step.site, names[step.site])
             result = alone[step.output] = function(*arguments, **keywords)
-            self._row_bytes.setdefault(number, nbytes(result) / walk.rows)
+            if number not in self._row_bytes:
+                self._row_bytes[number] = nbytes(result) / walk.rows
             for slot in step.dead:
                 alone.pop(slot, None)
             if walk.part is not None and (cut := self._prefixes.at.get(number)) is not None:
