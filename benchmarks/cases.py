@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bitfront import zoo
@@ -59,8 +60,11 @@ def make(model: nn.Module, data: Any, space: list[Mapping[str, Any]], batch_size
     return Job(from_document(document), Path(), model, data, batch_size)
 
 
-def _jets(model: nn.Module, examples: int = 512) -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
+def _jets(
+    make_model: Callable[[], nn.Module], examples: int = 512
+) -> tuple[nn.Module, dict[str, tuple[Tensor, Tensor]]]:
     torch.manual_seed(0)
+    model = make_model()
     splits = zoo.jets_synthetic()
     search, calibration = splits["search"], splits["calibration"]
     return model.eval(), {
@@ -69,9 +73,15 @@ def _jets(model: nn.Module, examples: int = 512) -> tuple[nn.Module, dict[str, t
     }
 
 
+def _trained_jsc_tiny() -> nn.Module:
+    model = zoo.jsc_tiny()
+    model.load_state_dict(load_file(ROOT / "examples/jsc-tiny.safetensors"))
+    return model
+
+
 def jsc_tiny(batch_size: int = 512) -> Case:
     """4,096 points: 16 fixed-point formats each for input, weight and bias of the linear layer."""
-    model, data = _jets(zoo.jsc_tiny())
+    model, data = _jets(_trained_jsc_tiny)
     names = [f"q{width - fraction - 1}.{fraction}" for width in (4, 6, 8, 12) for fraction in (1, 2, 3, 4)]
     space = [{"match": "type:linear", "input": names, "weight": names, "bias": names}]
     return Case(f"jsc_tiny/{batch_size}", make(model, data, space, batch_size), 5, batch_size)
@@ -79,7 +89,7 @@ def jsc_tiny(batch_size: int = 512) -> Case:
 
 def jsc_tiny_integers() -> Case:
     """4,096 points that all differ: 16 formats with scales of their own for input, weight and bias."""
-    model, data = _jets(zoo.jsc_tiny())
+    model, data = _jets(_trained_jsc_tiny)
     names = [*(f"int{bits}" for bits in range(2, 17)), "e4m3"]
     space = [{"match": "type:linear", "input": names, "weight": names, "bias": names}]
     return Case("jsc_tiny/512, all different", make(model, data, space, 512), 5, 512)
@@ -87,7 +97,7 @@ def jsc_tiny_integers() -> Case:
 
 def jsc_mlp() -> Case:
     """The 16-64-32-32-5 network: 4,096 points, 8 formats for each of 4 weights."""
-    model, data = _jets(zoo.jsc_mlp())
+    model, data = _jets(zoo.jsc_mlp)
     weights = ["int8c", "int7c", "int6c", "int5c", "int4c", "int3c", "int2c", "int2"]
     space = [{"match": "type:linear", "weight": weights}]
     return Case("jsc_mlp", make(model, data, space, 512), 5, 512)
@@ -95,7 +105,7 @@ def jsc_mlp() -> Case:
 
 def jsc_s() -> Case:
     """The 16-64-32-32-32-5 network with batch norms: 4,096 points, 4 to 8 formats for each of 5 weights."""
-    model, data = _jets(zoo.jsc_s())
+    model, data = _jets(zoo.jsc_s)
     weights = ["int8c", "int6c", "int4c", "int2c", "int7c", "int5c", "int3c", "int2"]
     first = [{"match": f"name:seq_blocks.{layer}", "weight": weights} for layer in (1, 4)]
     return Case(

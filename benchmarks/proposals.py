@@ -1,7 +1,7 @@
 """ResNet-20 with all layers free: what proposals of samplers, a sensitivity sweep and children of a parent cost.
 
-For random and TPE proposals: the share of the wall time that is spent inside tensor operations (convolutions and all
-else that PyTorch's profiler counts). For a sweep (every single change of one point) and for children of an
+For random and TPE proposals: the share of the wall time that is spent inside tensor operations (convolutions
+and all else that PyTorch's profiler counts). For a sweep (every single change of one point) and for children of an
 evaluated parent (one change, one at a time): the ratio against the plain cached forward, alternated in one
 process on one thread, in CPU time.
 

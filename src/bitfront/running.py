@@ -103,7 +103,7 @@ def run_job(
             if directory is not None:
                 write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
                 if failed := write_report(job, results, study.header, directory):
-                    notes.append(failed)
+                    results.notes.append(failed)
     return results
 
 

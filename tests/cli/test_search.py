@@ -301,7 +301,7 @@ def test_what_people_read(folder: Path, bitfront: Bitfront, monkeypatch: pytest.
     assert "of 36 points evaluated" in said.out
     assert said.err.splitlines() == [
         "Importing parts.py:net, parts.py:data, as the recipe says.",
-        "The run lies in runs/recipe/ (trials.jsonl, front.json).",
+        "The run lies in runs/recipe/ (report.html, front.json, trials.jsonl).",
     ]
     assert bitfront("search", "recipe.toml", "--quiet").err == ""
 

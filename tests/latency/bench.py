@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from bitfront.latency.emit import Emitter
+from bitfront.latency.layers import Layers
 from bitfront.latency.lowering import Lowered
+from bitfront.latency.network import Network
 from bitfront.latency.session import OnnxRuntimeSession
 from bitfront.latency.simulate import simulate
 from bitfront.latency.skeleton import export_skeleton
@@ -136,6 +138,17 @@ def rules(factory: Any) -> list[Mapping[str, Any]]:
         factory
     ].split()
     return [rule for rule in EVERYTHING if rule["match"].removeprefix("type:") in kinds]
+
+
+_EXPORTED: dict[tuple[Any, ...], ModelProto] = {}
+
+
+def exported_before(network: Network, layers: Layers, inputs: Sequence[Tensor]) -> ModelProto:
+    """The float program of a network of this file, exported when it is first asked for: its weights are fixed."""
+    key = (network.graph.model, *layers)
+    if key not in _EXPORTED:
+        _EXPORTED[key] = export_skeleton(network, layers, inputs)
+    return _EXPORTED[key]
 
 
 @cache

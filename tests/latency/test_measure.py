@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bitfront.errors import FormatError, RecipeError
 from bitfront.latency import finalists, protocol
@@ -29,8 +30,8 @@ _MIX = Assignment.of({"0:input": "uint8", "0:weight": "int8c", "2:weight": "int8
 def test_pairs_are_scored_by_a_low_percentile_of_each_side() -> None:
     candidate, reference = np.linspace(1, 2, 101), np.linspace(2, 4, 101)
     pairs = Pairs(candidate, reference, (0.0, 0.0))
-    assert pairs.ratio == pytest.approx(1.1 / 2.2)
-    assert pairs.percentile(95) == pytest.approx(1.95 / 2.2)
+    assert pairs.ratio == pytest.approx(1.02 / 2.04)
+    assert pairs.percentile(95) == pytest.approx(1.95 / 2.04)
     assert pairs.dispersion == pytest.approx(0.25 / 1.5)
 
 
@@ -56,19 +57,35 @@ def test_the_sides_alternate_after_warming_up(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("ratios", "blocks", "expected"),
-    [([1.0, 1.01], 2, 1.0), ([1.0, 1.3, 1.31], 3, 1.3), ([1.0, 1.1, 1.2, 1.3, 1.4], 5, 1.2)],
+    ("candidates", "references", "blocks", "expected"),
+    [
+        ([1.0, 1.01], [1.0, 1.0], 2, 1.0),
+        (
+            [1.3, 1.0, 1.0, 1.0],
+            [1.0, 1.0, 1.0, 1.0],
+            4,
+            1.0,
+        ),  # slow at first: both halves must have seen it quick
+        ([1.0, 1.0, 1.0, 1.0], [2.0, 1.0, 1.0, 1.0], 4, 1.0),  # the reference as well
+        ([1.4, 1.3, 1.2, 1.1, 1.05, 1.0, 0.9, 0.8], [1.0] * 8, 8, 0.8),
+    ],
 )
-def test_blocks_are_repeated_until_two_agree(ratios: list[float], blocks: int, expected: float) -> None:
-    made = iter(Pairs(np.full(4, ratio), np.ones(4), (0.0, 0.0)) for ratio in [*ratios, 9.0])
+def test_blocks_are_put_together_until_both_halves_agree(
+    candidates: list[float], references: list[float], blocks: int, expected: float
+) -> None:
+    """Machines are quick or slow for longer than a block; disturbances only add time."""
+    sides = zip([*candidates, 9.0], [*references, 9.0], strict=True)
+    made = iter(Pairs(np.full(100, one), np.full(100, other), (0.5, 0.6)) for one, other in sides)
     seen: list[Pairs] = []
 
     def measure() -> Pairs:
         seen.append(next(made))
         return seen[-1]
 
-    assert protocol.settled(measure).ratio == pytest.approx(expected)
-    assert len(seen) == blocks
+    found = protocol.settled(measure)
+    assert found.ratio == pytest.approx(expected)
+    assert (len(seen), len(found.candidate)) == (blocks, 100 * blocks)
+    assert found.load == (0.5, 0.6)
 
 
 def test_one_thread_is_timed_by_its_own_clock() -> None:
@@ -198,6 +215,9 @@ def test_openvino_reads_the_same_file() -> None:
     inputs = job.splits.search[:1].inputs
     simulated = simulate(job.lowering.network, lowered, inputs)
     assert np.allclose(session.outputs([tensor.numpy() for tensor in inputs]), simulated.numpy(), atol=0.05)
+    assert session.check(lowered, 1) == ""
+    asked = session.check(job.lowering.lower(FLOAT), 1)
+    assert asked.startswith("lowering: 0 was to run in fp32, but OpenVINO runs ")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +250,14 @@ def test_formats_without_a_kernel_are_found_before_anything_runs(
     with pytest.raises(RecipeError) as raised:
         job.check()
     assert said in str(raised.value)
+
+
+def test_a_gpu_is_refused_before_anything_runs() -> None:
+    job = make(mlp, rules(mlp))
+    job.__dict__["device"] = torch.device("cuda")
+    with pytest.raises(RecipeError, match="latency is measured on the processor") as raised:
+        job._check_latency()
+    assert raised.value.path == ("search", "device")
 
 
 def test_a_weight_that_a_lookup_shares_is_found_before_anything_runs() -> None:

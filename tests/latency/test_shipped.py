@@ -62,8 +62,8 @@ def test_float_layers_ship_what_was_judged() -> None:
 
 
 def test_a_layer_that_is_timed_in_float_ships_in_float() -> None:
-    job = make(mlp, [{"match": "type:linear", "weight": ["e2m1"]}], {"no_kernel": "float"}, metrics=METRICS)
-    (kl,) = [q for q in shipping_of(job)(everywhere(job, "", "e2m1")) if q.name == "kl"]
+    job = make(mlp, [{"match": "type:linear", "input": ["e2m1"]}], {"no_kernel": "float"}, metrics=METRICS)
+    (kl,) = [q for q in shipping_of(job)(everywhere(job, "e2m1", "")) if q.name == "kl"]
     assert kl.value < 1e-9 < kl.judged
 
 
@@ -98,7 +98,10 @@ def test_a_note_names_the_first_member_beyond_noise(monkeypatch: pytest.MonkeyPa
         "1 member of the front ships with another quality than the search judged, beyond noise, such as trial 7: "
         "accuracy 0.5 as kernels compute it, 0.91 as judged (95% interval 0.88 to 0.93). latency.json has all."
     )
-    assert [member["shipped"] for member in document.document["front"]] == [{"accuracy": 0.9}, {"accuracy": 0.5}]
+    assert [member["shipped"] for member in document.document["front"]] == [
+        {"accuracy": 0.9},
+        {"accuracy": 0.5},
+    ]
     quiet = finalists.measure_again(measurer, front[:1], shipping=lambda candidate: [within])
     assert not any("another quality" in note for note in quiet.notes)
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ _PATIENCE = 120  # seconds
 class Browser:
     """One tab. `complaints` are errors of the console, `requests` addresses that were asked for."""
 
-    def __init__(self, to: int, back: int) -> None:
-        self._to, self._back = os.fdopen(to, "wb", buffering=0), os.fdopen(back, "rb", buffering=0)
+    def __init__(self, to: FileIO, back: FileIO) -> None:
+        self._to, self._back = to, back
         self._buffer = b""
         self._count = 0
         self._session: str | None = None
@@ -63,7 +64,9 @@ class Browser:
         self.requests.clear()
         self.complaints.clear()
         self.send("Page.navigate", url=f"{page.resolve().as_uri()}{fragment}")
-        self.run("new Promise(r => document.readyState === 'complete' ? r() : addEventListener('load', () => r()))")
+        self.run(
+            "new Promise(r => document.readyState === 'complete' ? r() : addEventListener('load', () => r()))"
+        )
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""
@@ -147,8 +150,9 @@ def opened() -> Iterator[Browser]:
         )
         os.close(to_read)
         os.close(back_write)
-        try:
-            yield Browser(to_write, back_read)
-        finally:
-            process.terminate()
-            process.wait(_PATIENCE)
+        with os.fdopen(to_write, "wb", buffering=0) as to, os.fdopen(back_read, "rb", buffering=0) as back:
+            try:
+                yield Browser(to, back)
+            finally:
+                process.terminate()
+                process.wait(_PATIENCE)

@@ -21,6 +21,7 @@ from bitfront.strategies.frontier.improvement import NODES, below, expected_impr
 from bitfront.strategies.frontier.knapsack import trades, undominated
 from bitfront.strategies.frontier.link import Link, Shape
 from bitfront.strategies.frontier.proposals import exchanges, fronts, unknown
+from bitfront.strategies.frontier.stopping import too_little
 from bitfront.strategies.frontier.surrogate import DivergenceModel
 from bitfront.strategies.frontier.timing import AdditiveModel
 from bitfront.testing.strategies import BITS, space_of
@@ -259,3 +260,32 @@ def test_a_blind_guess_goes_by_bits() -> None:
     known, surer = guess(Grid(space), Prior({("layer0:weight", name): 0.5 for name in BITS}))
     assert known.tolist() == pytest.approx([np.log(0.5)] * 5)
     assert surer.shared < widths.shared
+
+
+def test_a_gain_is_too_little_when_a_member_of_the_front_is_less_certain() -> None:
+    """Two members reach down to 0 and 0.5: an error of 0.01 over a range of 0.5, halved, is 1% of 0.35."""
+    found, box, noise = np.array([[0.0, 0.8], [0.5, 0.5], [2.0, 0.1]]), np.ones(2), np.array([0.0, 0.01])
+    assert too_little(0.0034, found, box, noise)
+    assert not too_little(0.0036, found, box, noise)
+    assert too_little(0.0034, np.repeat(found, 3, axis=0), box, noise)  # the same points again are no members
+    assert not too_little(0.0, found[2:], box, noise)  # nothing found counts yet
+    exact = np.zeros(2)
+    assert too_little(0.00034, found, box, exact)
+    assert not too_little(0.00036, found, box, exact)
+    assert too_little(0.009, np.array([[0.0], [0.3]]), np.ones(1), np.array([0.01]))
+
+
+def test_an_objective_is_as_uncertain_as_its_terms() -> None:
+    (total,) = dimensions(Objectives((Objective(ACCURACY, 2.0), Objective(SIZE, -0.5)), combine="max"))
+    assert total.error({"accuracy": 0.1}) == pytest.approx(0.2)
+
+
+def test_with_three_objectives_gains_are_volumes() -> None:
+    """Of the box (0, 0, 0) to (1, 1, 1), (0.5, 0.5, 0.5) has an eighth and (0, 0, 0) all."""
+    objectives = Objectives((Objective(SIZE), Objective(LOSS), Objective(ACCURACY)))
+    means = {name: np.zeros((1, len(NODES))) for name in ("loss", "accuracy")}
+    outcomes = Outcomes({"size": np.zeros(1)}, means, {name: np.full(1, 1e-6) for name in means})
+    gains = expected_improvement(
+        outcomes, np.ones((1, 1)), dimensions(objectives), np.full((1, 3), 0.5), np.ones(3)
+    )
+    assert gains[0] == pytest.approx(7 / 8, rel=0.35)  # by 64 random directions

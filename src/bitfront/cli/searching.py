@@ -87,7 +87,7 @@ def show_notes(results: Results, said: Iterable[str]) -> None:
     for text in results.notes:
         if text not in said:
             console.note(text)
-    console.say(f"The run lies in {results.run}/ (trials.jsonl, front.json).")
+    console.say(f"The run lies in {results.run}/ (report.html, front.json, trials.jsonl).")
 
 
 def _power(size: int) -> str:

@@ -30,7 +30,9 @@ def check_space(layers: Layers, space: Space, otherwise: NoKernel) -> list[str]:
         if name != FLOAT32
     ]
     if not _anything_runs_otherwise(layers, variable, otherwise):
-        why = f"no kernel runs {_listed(without)}" if without else "no layer's weight or input is in the space"
+        why = (
+            f"no kernel runs {_listed(without)}" if without else "no layer's weight or input is in the space"
+        )
         raise RecipeError(
             f"Latency would be that of the float model for every point, since {why}. {_KERNELS}",
             ("latency", "no_kernel"),

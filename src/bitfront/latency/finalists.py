@@ -121,7 +121,8 @@ def _other_quality(shipped: Sequence[tuple[int, Shipped]]) -> list[str]:
     number, first = off[0]
     members = len({number for number, _ in off})
     return [
-        f"{members} member{'s' * (members != 1)} of the front ship{'s' * (members == 1)} with another quality than "
-        f"the search judged, beyond noise, such as trial {number}: {first.name} {first.value:.4g} as kernels compute "
-        f"it, {first.judged:.4g} as judged (95% interval {first.low:.4g} to {first.high:.4g}). {FILE} has all."
+        f"{members} member{'s' * (members != 1)} of the front ship{'s' * (members == 1)} with another quality "
+        f"than the search judged, beyond noise, such as trial {number}: {first.name} {first.value:.4g} as "
+        f"kernels compute it, {first.judged:.4g} as judged (95% interval {first.low:.4g} to {first.high:.4g}). "
+        f"{FILE} has all."
     ]

@@ -1,25 +1,25 @@
 """How long a run takes, against a reference in the same process at the same moments.
 
 A shared machine is now fast, now slow. Both sides run in turn, so that both see the same machine, and each is
-scored by a low percentile, since disturbances only ever add time.
+scored by a low percentile, since disturbances only ever add time. They don't slow both sides down alike, so
+that a ratio of two slowed sides is another one: what counts is that both are seen undisturbed now and then.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-SCORE = 10  # the percentile that stands for a side
+SCORE = 2  # the percentile that stands for a side
 REPEATABILITY = 0.03  # relative difference below which two latencies are a tie
 _SLOW = 5e-3  # seconds of a run from which on fewer pairs will do
 MANY, FEW = 80, 20
-_BLOCKS, _AGREED = 5, REPEATABILITY / 2
+_BLOCKS, _AGREED = 8, REPEATABILITY / 2
 WARM_UPS = 10
 
 Run = Callable[[], object]
@@ -74,26 +74,42 @@ def interleave(candidate: Run, reference: Run, threads: int = 1, pairs: int | No
 
 
 def settled(measure: Callable[[], Pairs]) -> Pairs:
-    """Measure until two blocks of pairs agree, at most five times; the block of the middle ratio.
+    """Blocks of pairs, put together: as many as it takes for both halves of them to agree, at most eight.
 
-    A machine may be quick for so small a part of a block that the low percentile of one side sees it and that of
-    the other doesn't. Two blocks seldom err alike.
+    A neighbour may keep a core busy for longer than a block, and then the low percentile of a block is that of a
+    slow machine. With more blocks both sides come to be seen on a quick one.
     """
     blocks = [measure()]
     while len(blocks) < _BLOCKS:
         blocks.append(measure())
-        ratios = sorted(block.ratio for block in blocks)
-        if any(high / low - 1 <= _AGREED for low, high in pairwise(ratios)):
+        middle = len(blocks) // 2
+        if _agree(_together(blocks[:middle]), _together(blocks[middle:])):
             break
-    return sorted(blocks, key=lambda block: block.ratio)[(len(blocks) - 1) // 2]
+    return _together(blocks)
 
 
-def score(run: Run, threads: int = 1, runs: int = MANY) -> float:
+def _together(blocks: Sequence[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([block.candidate for block in blocks]),
+        np.concatenate([block.reference for block in blocks]),
+        (blocks[0].load[0], blocks[-1].load[1]),
+    )
+
+
+def _agree(some: Pairs, others: Pairs) -> bool:
+    """Whether both sides have the same score in both."""
+    sides = ((some.candidate, others.candidate), (some.reference, others.reference))
+    scores = [[np.percentile(side, SCORE) for side in pair] for pair in sides]
+    return all(max(pair) <= min(pair) * (1 + _AGREED) for pair in scores)
+
+
+def score(run: Run, threads: int = 1) -> float:
     """Seconds of a run by its low percentile, after warming up."""
     now = clock(threads)
-    for _ in range(WARM_UPS):
+    for _ in range(WARM_UPS - 1):
         run()
-    return float(np.percentile([_seconds(run, now) for _ in range(runs)], SCORE))
+    count = 2 * FEW if _seconds(run, now) > _SLOW else 4 * MANY
+    return float(np.percentile([_seconds(run, now) for _ in range(count)], SCORE))
 
 
 def _seconds(run: Run, now: Callable[[], float]) -> float:

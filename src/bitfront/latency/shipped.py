@@ -1,7 +1,7 @@
 """The quality of a candidate as it ships: by what its kernels give, where the search judged quantized values.
 
-Kernels also quantize the outputs of convolutions and round biases to whole numbers, and a layer without a kernel runs
-in another format than it was judged in. So what ships may be worse than what was judged.
+Kernels also quantize the outputs of convolutions and round biases to whole numbers, and a layer without a kernel
+runs in another format than it was judged in. So what ships may be worse than what was judged.
 """
 
 from __future__ import annotations
@@ -83,7 +83,5 @@ class Shipping:
         found = []
         for quality, before, after in zip(self.judge.qualities, judged, shipped, strict=True):
             low, high = interval(quality, before)
-            found.append(
-                Shipped(quality.metric.name, quality.value(before), quality.value(after), low, high)
-            )
+            found.append(Shipped(quality.metric.name, quality.value(before), quality.value(after), low, high))
         return found

@@ -16,8 +16,8 @@ def half_width(
     The variance counts two more numbers, `largest` (…) above the mean and as far below: a handful of equal
     ones proves nothing of the others (as A. Agresti and B. Coull add successes and failures to a proportion,
     "Approximate is better than 'exact' for interval estimation of binomial proportions", The American
-    Statistician 52(2), 1998). What was seen of a finite number needs no guess: the factor 1 - n / examples (W. Cochran, Sampling
-    Techniques, 3rd edition, 1977, section 2.6).
+    Statistician 52(2), 1998). What was seen of a finite number needs no guess: the factor 1 - n / examples
+    (W. Cochran, Sampling Techniques, 3rd edition, 1977, section 2.6).
 
     >>> hits = np.array([1.0] * 15 + [0.0])
     >>> round(float(half_width(hits, 64, 1.0)), 3), float(half_width(hits, 16, 1.0))

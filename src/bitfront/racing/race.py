@@ -63,7 +63,8 @@ class Race:
         self._judge = judge
         self._objectives = objectives
         self._z = z
-        self._lines = lines_of(objectives, judge.qualities, costs) or []
+        lines = lines_of(objectives, judge.qualities, costs) or []
+        self._lines = sorted(lines, key=lambda line: len(line.means))  # what is quick to tell comes first
         self._limits = _limited(objectives, judge.qualities)
         self._examples = sum(judge.passes)
         self._rungs = _rungs(judge.passes)

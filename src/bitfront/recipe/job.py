@@ -260,6 +260,12 @@ class Job:
         """What the space asks of a runtime that has no kernel for it."""
         if not self.goals.measured:
             return []
+        if self.device.type != "cpu":
+            raise RecipeError(
+                f"{self.goals.measured[0].name} is measured on the processor, in kernels that no GPU runs: it "
+                f'can\'t be a metric where device = "{self.device.type}".',
+                ("search", "device"),
+            )
         from bitfront.latency.check import check_space
 
         return check_space(self.layers, self.space, self._latency.no_kernel)

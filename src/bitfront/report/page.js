@@ -321,7 +321,7 @@ function recall() {
   }
   if (view.has("sort")) sortBy(view.get("sort").replace(/^-/, ""), view.get("sort").startsWith("-"));
   if (DATA.members.includes(Number(view.get("trial"))) && view.get("trial")) state.trial = Number(view.get("trial"));
-  state.close = view.has("close");
+  if (view.has("x")) state.close = view.has("close");
   byId("close").checked = state.close;
   scatter();
   showMember();

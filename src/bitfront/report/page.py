@@ -25,7 +25,7 @@ from bitfront.report.plot import front_svg
 _STILL = 600  # candidates in the picture that stands where no script runs
 _SECTIONS = {
     "trade-offs": "Trade-offs",
-    "members": "The front",
+    "table": "The front",
     "layers": "Bits by layer",
     "why": "Why these bits",
     "search": "The search",
@@ -50,7 +50,7 @@ def page(source: Source) -> str:
         f'<div class="say">{"".join(f"<p>{escape(words)}</p>" for words in opening(source))}</div>',
         f'<nav aria-label="sections">{links}</nav>',
         _trade_offs(source, drawn),
-        _section("members", _members(source)),
+        _section("table", _members(source)),
         _section("layers", layers_section(source, heat)),
         _section("why", why_section(source, learnt)),
         _section("search", search_section(source)),

@@ -17,6 +17,7 @@ from bitfront.space import Assignment, Space, Variable
 from bitfront.surrogate import FEWEST, Surrogate
 
 _MOST = 600  # trials that are learnt from: more say little more of a sum
+_FEWEST, _CELLS = 250, 150_000  # with many choices fewer, so that the page isn't waited for: trials × choices
 _METRICS = 2
 
 
@@ -82,11 +83,13 @@ def lessons(source: Source) -> list[Lesson]:
     if len(candidates) < FEWEST:
         return []
     space = seen_space(source)
+    choices = sum(len(variable.formats) for variable in space.variables)
+    most = max(_FEWEST, min(_MOST, _CELLS // choices))
     found: list[Lesson] = []
     for metric in source.learnt[:_METRICS]:
         base = float(source.document["baseline"][metric.name])
         points: dict[Assignment, float] = {}
-        for trial in spread(candidates, _MOST):
+        for trial in spread(candidates, most):
             value = worse(metric, trial.values.get(metric.name, math.nan), base)
             if math.isfinite(value) and trial.assignment.sites:
                 names = {site: trial.assignment.get(site, "fp32") for site in source.sites}

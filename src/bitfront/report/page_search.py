@@ -8,6 +8,7 @@ from html import escape
 
 from bitfront import pareto
 from bitfront.front import candidates_of
+from bitfront.metric import Failure
 from bitfront.report.numbers import duration, human
 from bitfront.report.page_drawing import Point, shortened, steps_chart
 from bitfront.report.page_source import Source
@@ -121,7 +122,7 @@ def _counts(source: Source) -> Iterator[str]:
 
 
 def _failures(source: Source) -> str:
-    reasons = Counter(getattr(trial.outcome, "reason", "") for trial in source.trials if trial.failed)
+    reasons = Counter(t.outcome.reason for t in source.trials if isinstance(t.outcome, Failure))
     if not reasons:
         return "<p>No candidate failed.</p>"
     rows = "".join(
@@ -140,7 +141,7 @@ def _time(source: Source) -> str:
     if not total:
         return ""
     rows = "".join(
-        f'<tr><td>{escape(PARTS.get(part, part))}</td><td data-value="{seconds!r}">{duration(seconds)}</td>'
+        f'<tr><td>{escape(PARTS.get(part) or part)}</td><td data-value="{seconds!r}">{duration(seconds)}</td>'
         f"<td>{seconds / total:.1%}</td></tr>"
         for part, seconds in sorted(spent.items(), key=lambda item: -item[1])
     )

@@ -30,7 +30,7 @@ def front_table(source: Source) -> str:
     for metric in tested:
         name = escape(metric.name, quote=True)
         heads.append(f'<th scope=col data-sort="test {name}">test {name} <small>[95%]</small></th>')
-    heads.append("<th scope=col>export command</th>")
+    heads.append("<th scope=col>export</th>")
     base = document["baseline"]
     float_row = "".join(
         (

@@ -188,15 +188,15 @@ class Together:
 
     def _walk_alone(self, start: int, group: _Group, values: dict[int, Blocks], walk: _Walk) -> None:
         """The rest of the plan for a group of one: nothing to share, so as little bookkeeping as can be."""
-        alone = {slot: blocks.block(blocks.number(0)) for slot, blocks in values.items()}
+        alone = {slot: size.at(walk.rows) for slot, size in self._layout.sizes.items()}  # some come before start
+        alone.update((slot, blocks.block(blocks.number(0))) for slot, blocks in values.items())
         names = {site: self._choices.name(group.choices[0], site) for site in self._choices.column}
         for slot, site in self._weight_sites.items():
             if site in names:
                 alone[slot] = self._candidates.weight(site, names[site])
         for number in range(start, len(self._plan.steps)):
             step = self._plan.steps[number]
-            if (size := self._layout.sizes.get(step.output)) is not None:
-                alone[step.output] = size.at(walk.rows)
+            if step.output in self._layout.sizes:
                 continue
             arguments = [fill(argument, alone) for argument in step.arguments]
             keywords = {name: fill(value, alone) for name, value in step.keywords.items()}
