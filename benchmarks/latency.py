@@ -191,10 +191,10 @@ def _show_estimate(job: Job, candidates: Sequence[Assignment], milliseconds: Seq
 
 def _show_cost(found: Sequence[Latency]) -> None:
     edit, session, measure = (median(latency.seconds[part] for latency in found) * 1e3 for part in range(3))
-    total = edit + session + measure
+    total, pairs = edit + session + measure, median(latency.pairs for latency in found)
     print(
         f"  a candidate      edit {edit:.1f} ms ({edit / total:.0%}), session {session:.1f} ms "
-        f"({session / total:.0%}), measuring {measure:.1f} ms"
+        f"({session / total:.0%}), measuring {measure:.1f} ms, {pairs:.0f} pairs"
     )
 
 
@@ -237,10 +237,15 @@ def search(trials: int) -> None:
     recipe, _ = read(path)
     recipe = recipe.model_copy(update={"search": recipe.search.model_copy(update={"trials": trials})})
     job = Job(recipe, path.parent)
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         results = run_job(job, Path(folder) / "run")
+    busy = (time.process_time() - busy) * 1e3 / len(results.trials)
     print(f"{len(results.trials)} candidates in {(time.perf_counter() - started) / 60:.1f} minutes")
+    known = list(job.measurer.known.values())
+    _show_cost(known)
+    prepared = sum(sum(latency.seconds[:2]) for latency in known) * 1e3 / len(known)
+    print(f"  in all           {busy:.0f} ms of CPU, edit and session {prepared / busy:.1%} of it")
     show_front(results, results.objectives, job.measurer)
 
 

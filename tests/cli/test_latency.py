@@ -26,6 +26,7 @@ def asks(folder: Path) -> Asks:
         text = text.replace(FORMATS, f"weight = {json.dumps(weight)}\ninput = {json.dumps(input)}\n")
         text = text.replace('size = { goal = "min" }', 'latency = { goal = "min" }')
         table = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+        text = text.replace("trials = 6", "trials = 2")
         (folder / "recipe.toml").write_text(f"{text}\n[latency]\niterations = 10\n{table}")
 
     return write

@@ -362,3 +362,24 @@ def test_seconds_are_told():
     (outcome,) = BENCHES["jsc_tiny"].evaluator().evaluate([FLOAT])
     assert isinstance(outcome, Measurement)
     assert outcome.seconds > 0
+
+
+def test_sizes_worked_out_before_candidates_part_are_there_afterwards():
+    """A model that asks for its batch size first, and uses it after layers in which candidates differ."""
+
+    def forward(self, x):
+        count = x.shape[0]
+        y = self.second(self.first(x).relu().reshape(count * 2, 4))
+        return self.last(y.reshape(count, 8))
+
+    model = made(forward, first=nn.Linear(8, 8), second=nn.Linear(4, 4), last=nn.Linear(8, 3))
+    bench = Bench(model, rows(20, 8), (rows(40, 8, seed=1), labels(40, 3)))
+    space = build_space(bench.program.graph, [Rule("type:linear", {"weight": ["int8", "int3"]})])
+    evaluator = bench.evaluator()
+    evaluator._together.tile = 1  # candidates part where they first differ
+    points = [FLOAT, *(space.point(index) for index in range(space.size))]
+    alone = {point: bench.evaluator().evaluate([point])[0] for point in points}
+    for group in ([*points], points[::3], points[:1], points[-2:]):
+        outcomes = evaluator.evaluate(group)
+        assert all(isinstance(outcome, Measurement) for outcome in outcomes)
+        assert all(same(o, alone[p]) for o, p in zip(outcomes, group, strict=True))

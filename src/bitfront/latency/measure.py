@@ -82,7 +82,7 @@ class Latency:
 
 
 class Measurer:
-    """Lowers, checks and times candidates against the float model. A candidate is measured once and kept.
+    """Lowers, checks and times candidates against the float model. `known` keeps what was measured.
 
     Args:
         lowering: makes the candidates.
@@ -98,7 +98,7 @@ class Measurer:
         packed = settings.runtime == "onnxruntime"
         self.emitter = Emitter(skeleton, accuracy_level=settings.accuracy_level, packed=packed)
         self._reference = self._session(self.emitter(lowering.lower(FLOAT)))
-        self._known: dict[Assignment, Latency] = {}
+        self.known: dict[Assignment, Latency] = {}
         self.reference_milliseconds = score(self._reference.run, settings.threads) * 1e3
 
     def measure(self, assignment: Assignment) -> Latency:
@@ -108,9 +108,9 @@ class Measurer:
             FormatError: no kernel runs a layer in its formats.
             LoweringError: the runtime doesn't run a layer as it was asked to.
         """
-        if assignment not in self._known:
-            self._known[assignment] = self.measure_anew(assignment)
-        return self._known[assignment]
+        if assignment not in self.known:
+            self.known[assignment] = self.measure_anew(assignment)
+        return self.known[assignment]
 
     def measure_anew(self, assignment: Assignment) -> Latency:
         """The latency of a candidate, measured now."""

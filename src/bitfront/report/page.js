@@ -72,7 +72,7 @@ function axis(place, start, end) {
   for (let n = Math.ceil(low / step); n <= Math.floor(high / step + 1e-9); n++)
     ticks.push(log ? 2 ** (n * step) : +(n * step).toPrecision(12));
   const whole = metric.unit === "fraction" && step >= 0.01;
-  const spell = (value) => whole ? Math.round(value * 100) + "%" : human(value, metric.unit);
+  const spell = (value) => whole ? Math.round(value * 100) + "%" : human(value, metric.unit).replace(".0 ", " ");
   return { metric, log, ticks, spell,
     shows: (value) => forward(value) >= low && forward(value) <= high,
     at: (value) => start + (end - start) * (forward(value) - low) / (high - low) };
@@ -86,7 +86,7 @@ function scatter() {
     "aria-label": `${y.metric.name} against ${x.metric.name}; arrow keys go along the front, Enter selects` });
   for (const value of x.ticks) {
     svg.append(draw("line", { class: "gridline", x1: x.at(value), x2: x.at(value), y1: 26, y2: height - 46 }));
-    svg.append(draw("text", { x: x.at(value), y: height - 30, "text-anchor": "middle", "font-size": 11 }, x.spell(value)));
+    svg.append(draw("text", { x: x.at(value), y: height - 30, "text-anchor": x.at(value) > width - 34 ? "end" : "middle", "font-size": 11 }, x.spell(value)));
   }
   for (const value of y.ticks) {
     svg.append(draw("line", { class: "gridline", x1: 66, x2: width - 12, y1: y.at(value), y2: y.at(value) }));
@@ -290,12 +290,14 @@ function bars() {
   });
   const shares = DATA.shares ? DATA.shares.of[String(state.trial)] : null;
   const layers = DATA.shares ? DATA.shares.layers : Array.from(formats.keys());
-  const grid = make("div", { class: "bars" });
+  const most = shares ? Math.max(1, ...shares.flat()) / 1000 : 1;
+  const long = layers.length > 30 ? { class: "bars long", tabindex: 0, role: "region", "aria-label": "layers" } : { class: "bars" };
+  const grid = make("div", long);
   layers.forEach((layer, place) => {
     const tracks = make("div", {});
     if (shares) DATA.shares.costs.forEach((cost, n) => {
       const share = shares[n][place] / 1000;
-      const bar = make("span", { class: "bar b" + n, style: `width:${(share * 45).toFixed(1)}%` });
+      const bar = make("span", { class: "bar b" + n, style: `width:calc(${(share / most).toFixed(3)} * (100% - 9rem))` });
       tracks.append(make("div", { class: "track" }, bar, `${(share * 100).toFixed(1)}% of ${cost}`));
     });
     const words = (formats.get(layer) || ["stays in float"]).join(", ");

@@ -77,7 +77,8 @@ def agreement_chart(points: Sequence[Point], across: str, up: str, spell: Spell,
 
 def bars_chart(rows: Sequence[tuple[str, str, float]], spell: Spell, title: str) -> str:
     """One bar a row of name, remark and value; negative ones go to the left."""
-    left, right, high = 210, 90, 18
+    left = 78 + min(132, 7 * max((len(name) for name, _, _ in rows), default=0))
+    right, high = 90, 18
     low, top = min(0.0, *(v for _, _, v in rows), 0.0), max(0.0, *(v for _, _, v in rows), 0.0)
     span = (top - low) or 1.0
 
@@ -88,7 +89,7 @@ def bars_chart(rows: Sequence[tuple[str, str, float]], spell: Spell, title: str)
     for n, (name, remark, value) in enumerate(rows):
         y = n * high + 4
         start, end = sorted((place(0.0), place(value)))
-        parts.append(label(left - 62, y + 11, name, 26))
+        parts.append(label(left - 62, y + 11, name, 24))
         parts.append(label(left - 8, y + 11, remark, 8))
         parts.append(
             f'<rect x="{start:.1f}" y="{y + 2}" width="{max(1.0, end - start):.1f}" height="{high - 6}" '

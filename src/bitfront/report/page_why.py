@@ -54,9 +54,9 @@ def agreement_svg(lesson: Lesson) -> str | None:
     name = lesson.metric.name
     return agreement_chart(
         points,
-        f"{name} lost, measured",
-        f"{name} lost, predicted from all other trials",
-        lambda v: difference(v, lesson.metric, sign=False),
+        f"{name}, worse than float by, measured",
+        f"{name}, worse than float by, predicted from all other trials",
+        lambda v: difference(v, lesson.metric, sign=False).replace(".00 ", " "),
         f"{name}: predicted against measured",
     )
 
@@ -86,7 +86,7 @@ def _sensitivity(lesson: Lesson) -> str:
     agreement = agreement_svg(lesson)
     chart = f'<div class="scroll">{agreement}</div>' if agreement else ""
     return (
-        f"<h3>What {escape(name)} loses when one site alone is lowered</h3>"
+        f"<h3>How much worse {escape(name)} gets when one site alone is lowered</h3>"
         f'<div class="scroll least">{sensitivity_svg(lesson)}</div>'
         f'<p class="faint">Predicted, not measured: the site at its narrowest format, all others at their '
         f"widest, by the sum over sites that fits {len(lesson.measured):,} trials best.{more}</p>"

@@ -188,7 +188,8 @@ class Together:
 
     def _walk_alone(self, start: int, group: _Group, values: dict[int, Blocks], walk: _Walk) -> None:
         """The rest of the plan for a group of one: nothing to share, so as little bookkeeping as can be."""
-        alone = {slot: size.at(walk.rows) for slot, size in self._layout.sizes.items()}  # some come before start
+        # Sizes follow from the rows, and those of steps before the start are not among the values.
+        alone: dict[int, Any] = {slot: size.at(walk.rows) for slot, size in self._layout.sizes.items()}
         alone.update((slot, blocks.block(blocks.number(0))) for slot, blocks in values.items())
         names = {site: self._choices.name(group.choices[0], site) for site in self._choices.column}
         for slot, site in self._weight_sites.items():

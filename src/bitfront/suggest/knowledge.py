@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ def _complete(trial: Trial, costs: Mapping[str, Compiled]) -> Trial:
     outcome = trial.outcome
     if isinstance(outcome, Measurement):
         missing = {name: cost(trial.assignment) for name, cost in costs.items() if name not in outcome.values}
-        outcome = Measurement({**outcome.values, **missing}, outcome.seconds)
+        outcome = replace(outcome, values={**outcome.values, **missing})
     return Trial(trial.number, trial.batch, trial.assignment, outcome)
 
 
