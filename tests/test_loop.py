@@ -21,7 +21,7 @@ from bitfront.study import Study
 from bitfront.testing.strategies import LOSS, SIZE, problem_of, space_of
 from bitfront.trial import Trial, to_record
 
-STRATEGIES = ["brute-force", "random", "qmc", "tpe", "nsga2", "nsga3"]
+STRATEGIES = ["brute-force", "random", "qmc", "tpe", "nsga2", "nsga3", "frontier"]
 SPACE = space_of(4, 3, 3, 2)  # 72 points
 REFERENCES = [FLOAT, *SPACE.uniform().values()]
 Make = Callable[[], Strategy]

@@ -1,6 +1,7 @@
 """`bitfront export`: a file that was compared, or nothing."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,30 @@ import torch
 
 from bitfront import exporters
 from bitfront.export import exporting
+from bitfront.recipe import Job, read
+from bitfront.running import run_job
+from tests.cli.conftest import PARTS, RECIPE
 
 Bitfront = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run for all tests of this file; each gets a copy."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "parts.py").write_text(PARTS)
+    (folder / "recipe.toml").write_text(RECIPE)
+    recipe, _ = read(folder / "recipe.toml")
+    run_job(Job(recipe, folder), folder / "run")
+    return folder / "run"
+
+
 @pytest.fixture
-def run(folder: Path, bitfront: Bitfront) -> Path:
-    said = bitfront("search", "recipe.toml", "--run", "run", "--json", "-q")
-    assert said.status == 0, said.err
+def run(folder: Path, searched: Path) -> Path:
+    """A run of the recipe in this folder."""
+    shutil.copytree(searched, folder / "run")
+    manifest = folder / "run" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"directory": str(folder.resolve())}))
     return folder / "run"
 
 

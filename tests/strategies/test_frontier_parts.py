@@ -210,7 +210,7 @@ def test_expected_hypervolume_is_that_of_many_draws(seed: int) -> None:
     for place in range(4):
         draws = mean[place] + spread[place] * generator.standard_normal(4000)
         after = [hypervolume([*found.tolist(), (cost[place], d)], box.tolist()) for d in draws[:400]]
-        error = 4 * np.std(after) / 20 + 1e-3
+        error = float(4 * np.std(after) / 20 + 1e-3)
         assert gains[place] == pytest.approx(np.mean(after) - before, abs=error)
 
 

@@ -77,7 +77,7 @@ def embedded(value: Any) -> str:
     '{"a":"\\u003c/script\\u003e"}'
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace(">", "\\u003e").replace("&", "\\u0026")
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def page_data(source: Source, code: Code, drawn: Mapping[str, Any], heat: Heat | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bitfront.front import candidates_of
 from bitfront.metric import Limit, Objectives
 from bitfront.results import front_of, nearest_miss
 from bitfront.space import FLOAT
@@ -150,11 +151,7 @@ def _relaxations(known: Knowledge, solver: Solver, predicted: bool) -> list[dict
 
 def _relaxed(known: Knowledge, others: Sequence[Limit], limit: Limit, side: str) -> Known | None:
     loose = Objectives(known.objectives.objectives, tuple(others), known.objectives.combine)
-    rivals = [
-        k
-        for k in known.known
-        if not k.trial.failed and k.trial.assignment != FLOAT and loose.feasible(k.trial.values)
-    ]
+    rivals = [k for k in known.known if candidates_of([k.trial]) and loose.feasible(k.trial.values)]
     sign = 1 if side == "max" else -1
     return min(rivals, key=lambda k: sign * k.trial.values[limit.metric.name], default=None)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitfront.front import candidates_of
 from bitfront.metric import Limit, Metric
 from bitfront.space import FLOAT, Assignment
 from bitfront.suggest.knowledge import Knowledge
@@ -84,7 +85,7 @@ class Solver:
         measured = [
             objectives.vector(trial.values)[place]
             for trial in self._outcomes.values()
-            if trial.assignment != FLOAT and not trial.failed and objectives.feasible(trial.values)
+            if candidates_of([trial]) and objectives.feasible(trial.values)
         ]
         return objectives.vector(values)[place] < min(measured, default=math.inf)
 
