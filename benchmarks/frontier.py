@@ -190,7 +190,7 @@ def orders(
     if kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         found = {str(seed): order for seed, (order, _) in enumerate(runs)}
-        np.savez_compressed(path, milliseconds=np.array(milliseconds), **found)
+        np.savez_compressed(path, milliseconds=np.array(milliseconds), **found)  # pyright: ignore
     return [order for order, _ in runs], milliseconds
 
 
@@ -303,7 +303,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--ablations", action="store_true", help="what each part buys, without the samplers")
     parser.add_argument("--hostile", action="store_true", help="made-up spaces that break its assumptions")
-    parser.add_argument("--resnet-all", action="store_true", help="a space of 10^14 points: an hour a seed")
+    parser.add_argument("--resnet-all", action="store_true", help="a space of 10^14 points: half an hour")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.hostile:

@@ -153,8 +153,9 @@ def mixes(name: str, count: int) -> None:
         f"{np.mean(np.array(passes[0]) > measurer.reference_milliseconds):.0%} slower than float"
     )
     differences = np.abs(np.array(passes[0]) / np.array(passes[1]) - 1)
+    rank = spearmanr(passes[0], passes[1])[0]
     print(
-        f"  measured twice   Spearman {spearmanr(*passes)[0]:.3f}; differs by {np.median(differences):.2%} "
+        f"  measured twice   Spearman {rank:.3f}; differs by {np.median(differences):.2%} "
         f"(median), {np.percentile(differences, 90):.2%} (nine in ten)"
     )
     _show_estimate(job, candidates, passes[0])

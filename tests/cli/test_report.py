@@ -74,9 +74,12 @@ def test_without_the_model_the_page_says_what_is_left_out(run: Path, bitfront: B
     assert "Each layer's share of the costs is left out" in seen.said
 
 
-def test_a_model_that_changed_is_not_taken_for_the_run_s(run: Path, bitfront: Bitfront) -> None:
+@pytest.mark.parametrize(("before", "after"), [("width=8", "width=9"), ("fc2=", "fc3=")])
+def test_a_model_that_changed_is_not_taken_for_the_run_s(
+    run: Path, bitfront: Bitfront, before: str, after: str
+) -> None:
     parts = run.parent / "parts.py"
-    parts.write_text(parts.read_text().replace("width=8", "width=9"))
+    parts.write_text(parts.read_text().replace(before, after))
     assert "changed since the run" in bitfront("report", run, "--json").document["missing"]
 
 

@@ -95,7 +95,7 @@ def test_the_document_is_front_json_and_agrees_with_the_log(folder: Path, bitfro
 
 def test_what_a_run_leaves(folder: Path, bitfront: Bitfront) -> None:
     bitfront("search", "recipe.toml", "--run", "deep/er")
-    names = ["front.json", "lock", "manifest.json", "recipe.toml", "trials.jsonl"]
+    names = ["front.json", "lock", "manifest.json", "recipe.toml", "report.html", "trials.jsonl"]
     assert sorted(path.name for path in (folder / "deep/er").iterdir()) == names
     manifest = json.loads((folder / "deep/er/manifest.json").read_text())
     assert manifest["splits"] == {"calibration": 48, "search": 48, "test": 48}

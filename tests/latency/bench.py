@@ -115,13 +115,13 @@ SHAPES: dict[Any, tuple[int, ...]] = {residual: (3, 10, 10), mlp: (20,), attenti
 
 
 def make(
-    factory: Any, space: list[Mapping[str, Any]], latency: Mapping[str, Any] | None = None, **more: Any
+    factory: Any, space: Sequence[Mapping[str, Any]], latency: Mapping[str, Any] | None = None, **more: Any
 ) -> Job:
     """A job on random data; `more` are tables of its recipe."""
     torch.manual_seed(1)
     x = torch.randint(12, (64, 5)) if factory is tied else torch.randn(64, *SHAPES[factory])
     data = {"calibration": (x[:32], torch.zeros(32).long()), "search": (x[32:], torch.arange(32) % 5)}
-    document = {"space": space, "metrics": {"accuracy": {}, "latency": {}}, **more}
+    document = {"space": list(space), "metrics": {"accuracy": {}, "latency": {}}, **more}
     return Job(from_document(document | {"latency": latency or {}}), Path(), factory(), data, 16)
 
 

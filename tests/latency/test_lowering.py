@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from bitfront.errors import FormatError
 from bitfront.latency.emit import Emitter
@@ -138,6 +139,8 @@ def test_a_batch_norm_changes_no_rounding() -> None:
     first = lowered.layers[0]
     stored = job.candidates.weight("first:weight", "int4")
     norm = job.model.norm
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
     factor = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach()
     values = first.weight.values()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
     assert torch.allclose(values, stored * factor.reshape(-1, 1, 1, 1), atol=1e-6)

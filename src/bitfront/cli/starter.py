@@ -35,7 +35,8 @@ batch_size = 256                       # what costs such as flops are counted fo
 size = {{ goal = "min" }}                # max = "64 KiB" would make it a hard limit too
 
 [search]
-strategy = "tpe"                       # brute-force, random, qmc, tpe, nsga2, nsga3, frontier
+strategy = "tpe"                       # brute-force, random, qmc, tpe, nsga2, nsga3,
+                                       # frontier (needs the fewest evaluations)
 trials = 100
 # timeout = "20 min"
 seed = 0

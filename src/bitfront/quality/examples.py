@@ -130,7 +130,7 @@ def _ranks(outputs: Tensor) -> Tensor:
     classes = outputs.shape[-1]
     if classes > _FEW_CLASSES:
         # `max` rather than `argmax`, which is 35 times slower where the classes are not last in memory.
-        largest, best = outputs.max(dim=-1)
+        largest, best = outputs.contiguous().max(dim=-1)
         return (classes - best).masked_fill(largest.isnan(), 0)
     planes = _planes(outputs)
     ranks = torch.arange(classes, 0, -1, dtype=torch.uint8, device=planes.device)
@@ -141,7 +141,7 @@ def _ranks(outputs: Tensor) -> Tensor:
 def log_normalizers(outputs: Tensor) -> Tensor:
     """log Σ exp over the classes of logits (…, classes), as float64: shape (…)."""
     if outputs.shape[-1] > _FEW_CLASSES:
-        return torch.logsumexp(outputs.double(), dim=-1)
+        return torch.logsumexp(outputs.double().contiguous(), dim=-1)  # else the order of sums would change
     shift, logs = _shifted_logs(_planes(outputs))
     return (logs.double() + shift).view(outputs.shape[:-1])
 

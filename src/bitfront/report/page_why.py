@@ -147,7 +147,7 @@ def _changes(
             words += " (measured)"
         elif lesson is not None and (part := _predicted(lesson, site, one, other)) is not None:
             words += f" (predicted {difference(part, lesson.metric)})"
-        yield words.replace("predicted", "measured")
+        yield words
     if len(changed) > _NAMED:
         yield f"and {len(changed) - _NAMED} more"
 

@@ -114,14 +114,18 @@ def _select(tensor: Tensor, count: int, chosen: Indexes) -> Tensor:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Bit for bit, NaN like NaN."""
+    """Bit for bit: unlike torch.equal, -0 is not 0, and NaN is NaN."""
     if isinstance(left, Tensor):
-        same = torch.equal(left, right)
-        return same or torch.equal(left.nan_to_num(nan=1e38), right.nan_to_num(nan=1e38))
+        same_kind = left.dtype == right.dtype and left.shape == right.shape
+        return same_kind and torch.equal(_bytes(left), _bytes(right))
     return all(equal(a, b) for a, b in zip(left, right, strict=True))
 
 
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
 def nbytes(content: Any) -> int:
-    """Bytes of a tensor, or of all in a list."""
-    tensors = [content] if isinstance(content, Tensor) else content
+    """Bytes of a tensor, or of all in a list; numbers that a program computes take none."""
+    tensors = content if isinstance(content, (list, tuple)) else [content]
     return sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))

@@ -84,19 +84,25 @@ EXACT = frozenset[Any](
 )
 
 
-def in_columns(
-    steps: Sequence[Step], count: int, nodes: Sequence[Node], output: int
-) -> tuple[list[Step], int]:
+# Sums of products: their kernels differ by size, but treat no element at the end differently.
+SUMS = frozenset[Any](
+    {
+        *(product, _LINEAR, _aten.matmul.default, _aten.mm.default, _aten.bmm.default, _aten.addmm.default),
+        *(_aten.conv1d.default, _aten.conv2d.default, _aten.conv3d.default),
+    }
+)
+
+
+def in_columns(steps: Sequence[Step], count: int, nodes: Sequence[Node]) -> tuple[list[Step], int]:
     """The steps with linear layers as products where that is right, and how many slots there are then.
 
     Args:
         steps: in execution order; slots below the number of nodes are those of the nodes.
         count: slots used so far.
         nodes: of the exported program; they know shapes.
-        output: the slot that is judged, which may have any layout.
     """
     flat = {number for number, node in enumerate(nodes) if _dimensions(node) == 2}
-    blind = _blind_slots(steps, flat, output)
+    blind = _blind_slots(steps, flat)
     found: list[Step] = []
     for step in steps:
         if step.output in flat and _is_stored_norm(step):
@@ -122,7 +128,7 @@ def _dimensions(node: Node) -> int:
     return value.dim() if isinstance(value, Tensor) else -1
 
 
-def _blind_slots(steps: Sequence[Step], flat: set[int], output: int) -> set[int]:
+def _blind_slots(steps: Sequence[Step], flat: set[int]) -> set[int]:
     """Slots whose readers, and the readers of what those make, don't care how values lie in memory."""
     seeing: set[int] = set()
     for step in reversed(steps):
@@ -132,7 +138,7 @@ def _blind_slots(steps: Sequence[Step], flat: set[int], output: int) -> set[int]
             or step.function in _BLIND
             or (step.output in flat and _is_stored_norm(step))
         )
-        passes_on = step.function is not _LINEAR and step.output in seeing and step.output != output
+        passes_on = step.function is not _LINEAR and step.output in seeing
         if cares or passes_on:
             seeing |= step.reads()
     return {step.output for step in steps} - seeing

@@ -35,7 +35,7 @@ def compile_plan(program: Program, output: int | str | None = None) -> Plan:
     slot_of_name = {node.name: index for index, node in enumerate(nodes)}
     tensors = _stored_tensors(exported)
     chosen = slots[_output(program, output)].index
-    steps, count = in_columns(*_steps(program, slots), nodes, chosen)
+    steps, count = in_columns(*_steps(program, slots), nodes)
     stored = {slot_of_name[name]: tensor for name, (_, tensor) in tensors.items()}
     slot_of_tensor = {path: slot_of_name[name] for name, (path, _) in tensors.items()}
     return Plan(

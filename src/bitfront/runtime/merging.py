@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from bitfront.runtime.blocks import Indexes
+from bitfront.runtime.blocks import Indexes, equal
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.choices import Choices
 
@@ -47,16 +46,10 @@ class Merging:
         """The code itself, or an earlier one of the same tensor."""
         tensor = self._weight(site, code)
         for other in np.unique(same[same != _UNKNOWN]).tolist():
-            if _identical(tensor, self._weight(site, other)):
+            earlier = self._weight(site, other)
+            if tensor.stride() == earlier.stride() and equal(tensor, earlier):
                 return other
         return code
 
     def _weight(self, site: str, code: int) -> Tensor:
         return self._candidates.weight(site, self._choices.spelled(code))
-
-
-def _identical(left: Tensor, right: Tensor) -> bool:
-    """To the last bit: torch.equal takes -0 for 0, and NaN for nothing."""
-    if left.dtype != right.dtype or left.stride() != right.stride():
-        return False
-    return torch.equal(left.contiguous().view(torch.uint8), right.contiguous().view(torch.uint8))

@@ -42,7 +42,7 @@ class QuantizedModule(nn.Module):
             inputs = tuple(named[name] for name in self._plan.input_names)
         stored = {slot: self.get_buffer(name) for name, slot in self._slots.items()}
         with torch.no_grad():
-            return self._plan.run(inputs, stored, self._quantizers)
+            return self._plan.run(inputs, stored, self._quantizers).contiguous()
 
 
 def _free_name(name: str, taken: Container[str]) -> str:

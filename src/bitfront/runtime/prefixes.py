@@ -100,10 +100,11 @@ def _blocks(tensors: Sequence[Tensor]) -> Blocks:
 
 
 def _own(blocks: Blocks, row: int) -> Any:
-    """The value of a candidate, without the stack that it may be a part of."""
+    """The value of a candidate, without the stack that it may be a part of; None where it can't be kept."""
     block = blocks.block(blocks.number(row))
     if isinstance(block, Tensor) and block.untyped_storage().nbytes() > block.nbytes:
-        return block.clone()
+        copy = block.clone()
+        return copy if copy.stride() == block.stride() else None  # sums would run in another order
     return block
 
 
