@@ -51,6 +51,7 @@ KEYS = {
     "duplicates": int,
     "spent": dict,
     "pruned": int,
+    "dropped": int,
     "baseline": dict,
     "baseline_test": dict,
     "test_key": str,
