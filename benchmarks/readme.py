@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,18 @@ from bitfront.report.plot import front_svg
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLE = "Digits, small CNN: accuracy against size, 200 candidates"
+
+
+def photograph(page: Path, picture: Path) -> None:
+    """The page's upper part as a PNG, where there is a chromium."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        print("no chromium here: the picture of the report stays as it is")
+        return
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,1250"]
+    subprocess.run(
+        [browser, *options, f"--screenshot={picture}", page.as_uri()], check=True, capture_output=True
+    )
 
 
 def main() -> None:
@@ -35,6 +48,7 @@ def main() -> None:
         )
         document = json.loads((run / "front.json").read_text(encoding="utf-8"))
         trials = [trial.values for trial in read(run / "trials.jsonl").trials if trial.values]
+        photograph(run / "report.html", ROOT / "docs/images/digits-report.png")
     picture = front_svg(
         document, trials, Metric("size", "bytes", "min"), Metric("accuracy", "fraction", "max"), TITLE
     )
