@@ -68,7 +68,11 @@ LAYER = {
 
 
 @pytest.mark.parametrize("recipe", EXAMPLES, ids=lambda path: path.name)
-def test_the_examples_can_be_inspected(bitfront: Bitfront, recipe: Path) -> None:
+def test_the_examples_can_be_inspected(
+    bitfront: Bitfront, recipe: Path, request: pytest.FixtureRequest
+) -> None:
+    if recipe.name.startswith("resnet20"):
+        request.getfixturevalue("shared_data")  # skips, saying so, where the images aren't
     said = bitfront("inspect", recipe, "--json")
     assert said.status == 0, said.err
     document = said.document
