@@ -133,9 +133,9 @@ def compare(case: Case, rounds: int) -> Row:
         "search": (lambda: search(case), len(everything)),
     }
     found: dict[str, list[tuple[float, float]]] = {label: [] for label in works}
-    with settled():
-        for _ in range(rounds):
-            for label, (work, count) in works.items():
+    for _ in range(rounds):
+        for label, (work, count) in works.items():
+            with settled():  # each anew: an evaluator that isn't needed any more must be let go
                 found[label].append(clock(work, count))
     times = {label: Times(*map(list, zip(*pairs, strict=True))) for label, pairs in found.items()}
     print(f"{case.name}: {len(everything):,} of {case.job.space.size:,} points, batch {case.batch_size}")
