@@ -45,7 +45,9 @@ def test_candidates_of_a_transformer_block_agree_with_the_reference():
     for assignment, outcome in zip(batch, found, strict=True):
         assert isinstance(outcome, Measurement), outcome
         expected = bench.reference.evaluate(assignment)
-        assert outcome.values == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        assert outcome.values == pytest.approx(
+            expected, rel=1e-6, abs=1e-9
+        )  # the loss is of single precision
         assert outcome.values["fingerprint"] == expected["fingerprint"]  # outputs, to the last bit
 
 
