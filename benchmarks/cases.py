@@ -147,6 +147,15 @@ def resnet20_tail() -> Case:
     return Case("resnet20_tail", make(model, data, space, 512), 10, 512, few=1, some=2)
 
 
+def resnet20_layers() -> Case:
+    """ResNet-20 on 512 images: the last 6 layers, of which the very last is linear, × 4 weight formats."""
+    model, data = resnet20()
+    names = ["int8c", "int4c", "int3c", "int2c"]
+    convolutions = ["layer3.0.conv2", "layer3.1.conv1", "layer3.1.conv2", "layer3.2.conv1", "layer3.2.conv2"]
+    space = [{"match": f"name:{layer}", "weight": names} for layer in (*convolutions, "linear")]
+    return Case("resnet20_layers", make(model, data, space, 512), 10, 512, few=1, some=2)
+
+
 def resnet20_random() -> Case:
     """ResNet-20 on 512 images: 16 random points over all layers × 4 weight formats."""
     model, data = resnet20()
@@ -161,5 +170,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "jsc_mlp": jsc_mlp,
     "jsc_s": jsc_s,
     "resnet20_tail": resnet20_tail,
+    "resnet20_layers": resnet20_layers,
     "resnet20_random": resnet20_random,
 }
