@@ -69,7 +69,7 @@ class OpenVinoSession:
 
 def _library() -> Any:
     try:
-        import openvino
+        import openvino  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             'runtime = "openvino" under [latency] needs OpenVINO: pip install "bitfront[openvino]".',
