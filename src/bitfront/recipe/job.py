@@ -4,45 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from bitfront import plugins
-from bitfront.errors import ModelError, RecipeError, suggest
+from bitfront.errors import RecipeError, suggest
 from bitfront.formats.calibration import calibrator
-from bitfront.graph.capture import Program, trace
-from bitfront.graph.model import Graph
 from bitfront.metric import Objectives
 from bitfront.quality.base import Quality
 from bitfront.racing import PASSES, Race, hindrance
 from bitfront.recipe.checks import (
-    check_inputs,
     check_label_range,
     require_labels,
     unknown_operations,
     unread_tensors,
 )
-from bitfront.recipe.devices import device_named, placed
 from bitfront.recipe.divergence import NO_DIVERGENCE, affordable, divergence_of
 from bitfront.recipe.fingerprints import fingerprints
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
+from bitfront.recipe.materials import Materials
 from bitfront.recipe.noise import standard_errors
-from bitfront.recipe.schema import LatencyTable, Recipe
-from bitfront.recipe.sources import load_data, load_model, split
-from bitfront.recipe.weights import check_weights
-from bitfront.rules import Rule, build_space
+from bitfront.recipe.schema import LatencyTable
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
-from bitfront.runtime.data import Splits
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.sensitivity import sensitivities
-from bitfront.space import Space
 from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
 
@@ -52,120 +42,15 @@ if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.measure import MeasuredEvaluator, Measurer
 
 
-class Job:
-    """Everything that a recipe means. `directory` is what its relative paths start from.
+class Job(Materials):
+    """Everything that a recipe means: beside its materials how they are judged, and by whom they are searched."""
 
-    A model and data given from Python stand in for the recipe's factories.
-    """
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        directory: Path = Path(),
-        model: nn.Module | None = None,
-        data: Any = None,
-        batch_size: int = 256,
-        output: int | str | None = None,
-    ) -> None:
-        self.recipe = recipe
-        self.directory = directory
-        self._given_model = model
-        self._given_data = data
-        self._batch_size = batch_size
-        self._given_output = output
-        self.spent = Spent()
-        self.raced: tuple[str, ...] = ()  # strategies that run on this job beside the recipe's
-
-    @property
-    def given(self) -> bool:
-        """Whether model and data came from Python."""
-        return self._given_model is not None and self._given_data is not None
+    raced: tuple[str, ...] = ()  # strategies that run on this job beside the recipe's
 
     @cached_property
-    def model(self) -> nn.Module:
-        """The float model with its weights."""
-        return self._model(with_weights=True)
-
-    @cached_property
-    def untrained(self) -> nn.Module:
-        """The model as its factory makes it, without the weights' file."""
-        return self._model(with_weights=False)
-
-    def _model(self, with_weights: bool) -> nn.Module:
-        if self._given_model is not None:
-            check_weights(self._given_model)
-            return placed(self._given_model, self.device)
-        if self.recipe.model is None:
-            raise RecipeError("'model' is missing: the recipe needs a [model] table.", ("model",))
-        return placed(load_model(self.recipe.model, self.directory, with_weights), self.device)
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where candidates are judged."""
-        return device_named(self.recipe.search.device)
-
-    @cached_property
-    def _data(self) -> tuple[Splits, Any]:
-        if self._given_data is not None:
-            return split(self._given_data), self._given_data
-        if self.recipe.data is None:
-            raise RecipeError("'data' is missing: the recipe needs a [data] table.", ("data",))
-        return load_data(self.recipe.data, self.directory)
-
-    @cached_property
-    def splits(self) -> Splits:
-        """Calibration, search and test examples, on the device."""
-        return self._data[0].to(self.device)
-
-    @property
-    def made_data(self) -> Any:
-        """What the data factory returned."""
-        return self._data[1]
-
-    @property
-    def batch_size(self) -> int:
-        return self.recipe.data.batch_size if self.recipe.data else self._batch_size
-
-    @property
-    def _calibration(self) -> str:
-        return self.recipe.data.calibration_method if self.recipe.data else "minmax"
-
-    @property
-    def _output(self) -> int | str | None:
-        return self.recipe.model.output if self.recipe.model else self._given_output
-
-    @cached_property
-    def program(self) -> Program:
-        """The captured model at the recipe's batch size."""
-        return self._trace(self.model)
-
-    def _trace(self, model: nn.Module) -> Program:
-        examples = self.splits.search
-        # The graph counts whole batches, also where the search split is smaller than one.
-        repeats = -(-self.batch_size // len(examples))
-        inputs = tuple(torch.cat([tensor] * repeats)[: self.batch_size] for tensor in examples.inputs)
-        batch = replace(examples, inputs=inputs)
-        table = self.recipe.model
-        name = table.factory or table.program if table else None
-        try:
-            with blamed("model", "program" if table and table.program else "factory"):
-                return trace(model, batch.given, name or type(model).__name__)
-        except ModelError:
-            check_inputs(model, batch)  # the data may be at fault, and then that says more
-            raise
-
-    @cached_property
-    def graph(self) -> Graph:
-        """The graph alone; doesn't need the weights' file."""
-        if "program" in self.__dict__:
-            return self.program.graph
-        return self._trace(self.untrained).graph
-
-    @cached_property
-    def space(self) -> Space:
-        """What the recipe's rules span."""
-        rules = [Rule(r.match, r.choices, r.keep, r.tie, tuple(r.ties)) for r in self.recipe.space]
-        return build_space(self.graph, rules)
+    def spent(self) -> Spent:
+        """Where the time goes."""
+        return Spent()
 
     @cached_property
     def goals(self) -> Goals:
