@@ -105,7 +105,7 @@ class Fragments:
     def __init__(self) -> None:
         self._space: Space | None = None
         self._choices: list[list[str]] = []  # of each variable, by choice: its sites with that format
-        self._names: dict[str, str] = {}  # of metrics
+        self._templates: dict[tuple[str, ...], str] = {}  # of metrics, by their names
 
     def line(self, trial: Trial) -> str:
         """One line, with its line end."""
@@ -118,7 +118,7 @@ class Fragments:
             self._space = space
             self._choices = [[_spelled(v.sites, name) for name in v.formats] for v in space.variables]
         formats = ",".join([choices[choice] for choices, choice in zip(self._choices, row, strict=True)])
-        metrics = ",".join([self._metric(name, value) for name, value in outcome.values.items()])
+        metrics = self._metrics(outcome.values)
         judged = "" if outcome.examples is None else f'"examples":{outcome.examples},'
         body = (
             f'{{"number":{trial.number},"batch":{trial.batch},"assignment":{{{formats}}},'
@@ -126,12 +126,16 @@ class Fragments:
         )
         return f'{body},"checksum":"{crc32(body.encode() + b"}"):08x}"}}\n'
 
-    def _metric(self, name: str, value: float) -> str:
-        spelled = self._names.get(name)
-        if spelled is None:
-            spelled = self._names[name] = json.dumps(name)
-        number = to_json_number(value)
-        return f"{spelled}:{number!r}" if isinstance(number, float) else f'{spelled}:"{number}"'
+    def _metrics(self, values: Mapping[str, float]) -> str:
+        numbers = tuple([to_json_number(value) for value in values.values()])
+        if str in map(type, numbers):  # not finite
+            return json.dumps(dict(zip(values, numbers, strict=True)), separators=(",", ":"))[1:-1]
+        names = tuple(values)
+        template = self._templates.get(names)
+        if template is None:
+            spelled = [json.dumps(name).replace("%", "%%") for name in names]
+            template = self._templates[names] = ",".join([f"{name}:%r" for name in spelled])
+        return template % numbers
 
 
 def _microseconds(seconds: float) -> str | None:
