@@ -6,12 +6,14 @@ with the same references (the float model, the uniform assignments), which count
 * to 95% and 99%: evaluations until the front found has that share of the true front's hypervolume. The corner is
   that of `bitfront compare`: a tenth of the true front's range beyond its worst values.
 * limit: evaluations until the cheapest candidate found whose loss is at most 5% above the float model's (or
-  0.02 nats, where that is more) is within 5% of the cheapest one there is, of what that one costs above the
-  cheapest point of the space.
+  0.02 nats, where that is more) costs at most 5% more than the cheapest one there is.
+* strictly: the same, but 5% of what that one costs above the cheapest point of the space, since the rest can't
+  be saved.
 
-Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations.
+Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations. With --alone the samplers are
+told nothing beforehand, not even the uniform assignments, as when they are used without bitfront.
 
-OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits …] [--seeds 10] [--ablations | --hostile | --resnet-all]
+OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits …] [--seeds 10] [--alone] [--ablations] [--hostile] [--resnet-all]
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -35,7 +38,7 @@ from bitfront import plugins
 from bitfront.formats import format
 from bitfront.metric import Limit, Objective, Objectives
 from bitfront.pareto import front, hypervolume
-from bitfront.space import FLOAT
+from bitfront.space import FLOAT, Points
 from bitfront.strategies.base import Problem, Strategy
 from bitfront.strategies.frontier import choosing, frontier
 from bitfront.strategies.frontier.beliefs import Beliefs
@@ -105,13 +108,14 @@ class Truth:
             shares.append(volume / self.hypervolume)
         return np.array(shares)
 
-    def cheapest(self, order: Order) -> NDArray[np.float64]:
+    def cheapest(self, order: Order, strictly: bool) -> NDArray[np.float64]:
         """How far the cheapest point that keeps the limit is above the truly cheapest, after each evaluation.
 
-        As a share of what that one costs above the cheapest point of the space: the rest can't be saved.
+        As a share of what that one costs; strictly, above the cheapest point of the space.
         """
         kept = np.where(self.loss <= self.limit, self.cost, np.inf)
-        return (np.minimum.accumulate(kept[order]) - kept.min()) / max(kept.min() - self.cost.min(), 1e-9)
+        whole = kept.min() - (self.cost.min() if strictly else 0.0)
+        return (np.minimum.accumulate(kept[order]) - kept.min()) / max(whole, 1e-9)
 
 
 def problem(table: Table, seed: int, trials: int, limit: float | None = None) -> Problem:
@@ -124,11 +128,13 @@ def problem(table: Table, seed: int, trials: int, limit: float | None = None) ->
     return Problem(table.job.space, objectives, trials, seed, costs, metrics["kl"], lambda: table.prior)
 
 
-def replay(strategy: Strategy, table: Table, budget: int, batch: int | None = None) -> tuple[Order, float]:
+def replay(
+    strategy: Strategy, table: Table, budget: int, batch: int | None = None, alone: bool = False
+) -> tuple[Order, float]:
     """The indexes of the distinct points evaluated, in order, and the strategy's milliseconds a proposal."""
     space = table.job.space
-    references = list(dict.fromkeys(space.uniform().values()))
-    told = [FLOAT, *references]
+    references = [] if alone else list(dict.fromkeys(space.uniform().values()))
+    told = [] if alone else [FLOAT, *references]
     strategy.tell([Trial(number, 0, a, table.outcome(a)) for number, a in enumerate(told)])
     known = dict.fromkeys(references)
     stale, seconds, asked_for = 0, 0.0, 0
@@ -159,10 +165,12 @@ class Row:
     to_95: Reached
     to_99: Reached
     limit: Reached
+    strictly: Reached
     milliseconds: float
 
     def __str__(self) -> str:
-        return f"{self.to_95!s:>22} {self.to_99!s:>22} {self.limit!s:>22} {self.milliseconds:8.1f}"
+        columns = (self.to_95, self.to_99, self.limit, self.strictly)
+        return " ".join(f"{column!s:>22}" for column in columns) + f" {self.milliseconds:8.1f}"
 
 
 def orders(
@@ -173,18 +181,20 @@ def orders(
     limit: float | None = None,
     batch: int | None = None,
     kept: str = "",
+    alone: bool = False,
 ) -> tuple[list[Order], float]:
     """What is evaluated in which order, seed by seed, and the median of milliseconds a proposal.
 
     `kept` names a file that spares doing it again.
     """
     goal = "front" if limit is None else "limit"
-    path = CACHE / "orders" / f"{table.name}-{kept}-{goal}-{budget}-{seeds}.npz"
+    path = CACHE / "orders" / f"{table.name}-{kept}-{goal}-{budget}-{seeds}{'-alone' * alone}.npz"
     if kept and path.exists():
         with np.load(path) as stored:
             return [stored[str(seed)] for seed in range(seeds)], float(stored["milliseconds"])
     runs = [
-        replay(factory(problem(table, seed, budget, limit)), table, budget, batch) for seed in range(seeds)
+        replay(factory(problem(table, seed, budget, limit)), table, budget, batch, alone)
+        for seed in range(seeds)
     ]
     milliseconds = float(np.median([spent for _, spent in runs]))
     if kept:
@@ -201,21 +211,23 @@ def measure(
     budget: int,
     batch: int | None = None,
     kept: str = "",
+    alone: bool = False,
 ) -> Row:
     """Replay all seeds, for the front and for the limit."""
     truth = Truth(table)
-    fronts, milliseconds = orders(factory, table, seeds, budget, None, batch, kept)
-    limited, _ = orders(factory, table, seeds, budget, truth.limit, batch, kept)
+    fronts, milliseconds = orders(factory, table, seeds, budget, None, batch, kept, alone)
+    limited, _ = orders(factory, table, seeds, budget, truth.limit, batch, kept, alone)
     shares = [truth.shares(order) for order in fronts]
     return Row(
         reached([share >= 0.95 for share in shares], budget),
         reached([share >= 0.99 for share in shares], budget),
-        reached([truth.cheapest(order) <= 0.05 for order in limited], budget),
+        reached([truth.cheapest(order, strictly=False) <= 0.05 for order in limited], budget),
+        reached([truth.cheapest(order, strictly=True) <= 0.05 for order in limited], budget),
         milliseconds,
     )
 
 
-def compare(tables: Sequence[Table], seeds: int) -> None:
+def compare(tables: Sequence[Table], seeds: int, alone: bool = False) -> None:
     """The frontier strategy, one at a time and in batches of 8, against the samplers."""
     _heading()
     for table in tables:
@@ -223,26 +235,29 @@ def compare(tables: Sequence[Table], seeds: int) -> None:
         print(f"{table.name}: {table.job.space.size} points, loss and {table.cost}; {references} references")
         rows: dict[str, Row] = {}
         for name, budget in SAMPLERS.items():
-            rows[name] = measure(plugins.load("strategies", name), table, seeds, budget, kept=name)
+            rows[name] = measure(
+                plugins.load("strategies", name), table, seeds, budget, kept=name, alone=alone
+            )
             print(f"  {name:24} {rows[name]}", flush=True)
         own = measure(frontier, table, seeds, BUDGET, 1)
         print(f"  {'frontier':24} {own}")
         print(f"  {'frontier, 8 a batch':24} {measure(frontier, table, seeds, BUDGET, 8)}")
         print(f"  {'best sampler / frontier':24} {_ratios(list(rows.values()), own, 0)}")
-        print(f"  {'… beyond the references':24} {_ratios(list(rows.values()), own, references)}", flush=True)
+        if not alone:
+            print(f"  {'… beyond the references':24} {_ratios(list(rows.values()), own, references)}")
 
 
 def _heading() -> None:
-    print(f"{'':26} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'ms':>8}")
+    print(f"{'':26} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'strictly':>22} {'ms':>8}", flush=True)
 
 
 def _ratios(rows: Sequence[Row], own: Row, references: int) -> str:
     shown: list[str] = []
-    for key in ("to_95", "to_99", "limit"):
+    for key in ("to_95", "to_99", "limit", "strictly"):
         reached_by = [getattr(row, key) for row in rows]
         best = min(one.median for one in reached_by)
         mark = "" if math.isfinite(best) else ">"
-        best = best if math.isfinite(best) else max(one.budget for one in reached_by)
+        best = best if math.isfinite(best) else min(one.budget for one in reached_by)
         ratio = (best - references) / max(1.0, getattr(own, key).median - references)
         shown.append(f"{mark}{ratio:.1f}".rjust(22))
     return " ".join(shown)
@@ -283,37 +298,69 @@ ABLATIONS: Mapping[str, Sequence[tuple[object, str, object]]] = {
 }
 
 
+@contextmanager
+def without(part: str) -> Iterator[None]:
+    """With a part replaced."""
+    changes = ABLATIONS[part]
+    before = [getattr(where, key) for where, key, _ in changes]
+    for where, key, replacement in changes:
+        setattr(where, key, replacement)
+    try:
+        yield
+    finally:
+        for (where, key, _), genuine in zip(changes, before, strict=True):
+            setattr(where, key, genuine)
+
+
 def ablate(tables: Sequence[Table], seeds: int) -> None:
     """What each part buys."""
     _heading()
     for table in tables:
         print(f"{table.name}:")
-        for name, changes in ABLATIONS.items():
-            before = [getattr(where, key) for where, key, _ in changes]
-            for where, key, replacement in changes:
-                setattr(where, key, replacement)
-            print(f"  {name:24} {measure(frontier, table, seeds, BUDGET, 1)}", flush=True)
-            for (where, key, _), genuine in zip(changes, before, strict=True):
-                setattr(where, key, genuine)
+        for part in ABLATIONS:
+            with without(part):
+                print(f"  {part:24} {measure(frontier, table, seeds, BUDGET, 1)}", flush=True)
+
+
+class _Without:
+    """A frontier that always runs with a part replaced."""
+
+    def __init__(self, part: str, problem: Problem) -> None:
+        self._part = part
+        with without(part):
+            self._strategy = frontier(problem)
+        self.batch_size = self._strategy.batch_size
+
+    def ask(self, count: int) -> Points:
+        with without(self._part):
+            return self._strategy.ask(count)
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        self._strategy.tell(trials)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; all by default")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--alone", action="store_true", help="samplers that are told nothing beforehand")
     parser.add_argument("--ablations", action="store_true", help="what each part buys, without the samplers")
     parser.add_argument("--hostile", action="store_true", help="made-up spaces that break its assumptions")
     parser.add_argument("--resnet-all", action="store_true", help="a space of 10^14 points: half an hour")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.hostile:
-        hostile(arguments.seeds)
+        parts = ABLATIONS if arguments.ablations else ["all parts"]
+        hostile(arguments.seeds, {part: partial(_Without, part) for part in parts})
         return
     if arguments.resnet_all:
         resnet_all(arguments.seeds)
         return
     tables = [TABLES[name]() for name in arguments.tables or TABLES]
-    (ablate if arguments.ablations else compare)(tables, arguments.seeds)
+    if arguments.ablations:
+        ablate(tables, arguments.seeds)
+    else:
+        compare(tables, arguments.seeds, arguments.alone)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from bitfront.metric import Measurement, Metric, Objective, Objectives
 from bitfront.pareto import hypervolume
 from bitfront.space import FLOAT, Assignment, Space, Variable
 from bitfront.strategies.base import Prior, Problem, Strategy
-from bitfront.strategies.frontier import frontier
 from bitfront.strategies.sampling import random
 from bitfront.trial import Trial
 
@@ -103,14 +102,11 @@ class World:
         return np.array([hypervolume(every[order[: first + n]].tolist(), box) / whole for n in AT])
 
 
-def hostile(seeds: int) -> None:
-    """Shares of the true hypervolume, medians over seeds: frontier, and random search."""
-    print(f"{'evaluations':20} " + " ".join(f"{n:>15}" for n in AT))
+def hostile(seeds: int, makers: Mapping[str, Callable[[Problem], Strategy]]) -> None:
+    """Shares of the true hypervolume, medians over seeds, for each way to make a strategy, and random search."""
+    print(f"{'evaluations':36} " + " ".join(f"{n:>6}" for n in AT))
     for name, case in CASES.items():
         worlds = [World(case, seed) for seed in range(seeds)]
-        own, by_chance = (
-            np.median([world.shares(make, seed) for seed, world in enumerate(worlds)], axis=0)
-            for make in (frontier, random)
-        )
-        cells = [f"{a:.3f} / {b:.3f}" for a, b in zip(own, by_chance, strict=True)]
-        print(f"{name:20} " + " ".join(f"{cell:>15}" for cell in cells), flush=True)
+        for label, make in {**makers, "random": random}.items():
+            shares = np.median([world.shares(make, seed) for seed, world in enumerate(worlds)], axis=0)
+            print(f"{name:18}{label:18} " + " ".join(f"{share:6.3f}" for share in shares), flush=True)

@@ -28,7 +28,10 @@ from bitfront.space import FLOAT
 from bitfront.study import Study
 from bitfront.trial import Trial
 
-EVALUATIONS: Mapping[str, int] = {"frontier": 100, "random": 1000, "nsga2": 1000, "tpe": 400}
+EVALUATIONS: Mapping[str, int] = {
+    "frontier": 100,
+    **dict.fromkeys(("random", "qmc", "nsga2", "nsga3", "tpe"), 1000),
+}
 AT = (20, 50, 100, 400, 1000)
 GUESS = log(10)  # nats: what a network that knows nothing loses on ten classes
 WEIGHTS = ("int8c", "int6c", "int4c", "int3c", "int2c")
