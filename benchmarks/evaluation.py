@@ -14,6 +14,7 @@ python benchmarks/evaluation.py [jsc_tiny jsc_tiny_8 jsc_mlp jsc_s resnet20_tail
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import tempfile
 import time
@@ -120,12 +121,10 @@ def clock(work: Callable[[], object], candidates: int) -> tuple[float, float]:
 
 def compare(case: Case, rounds: int) -> Row:
     """Measure all four in turn, and check that they agree."""
-    before = _megabytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     everything = case.candidates
     few = everything[:: max(1, len(everything) // case.few)]
     some = everything[:: max(1, len(everything) // case.some)]
-    evaluate(case)
+    memory = growth(lambda: evaluate(case))
     works: dict[str, tuple[Callable[[], object], int]] = {
         "naive": (lambda: [naive(case, candidate) for candidate in few], len(few)),
         "cached": (lambda: [cached(case, candidate) for candidate in some], len(some)),
@@ -146,11 +145,21 @@ def compare(case: Case, rounds: int) -> Row:
         print(f"  naive / {ours} {ratios[0]:.1f}   cached / {ours} {ratios[1]:.2f}")
     check(case, few)
     show_spent(case)
-    memory = _megabytes("VmHWM") - before
     limit, different = arithmetic(case)
-    print(f"  the process grew by {memory:,.0f} MB")
+    print(
+        f"  the process grew by {memory:,.0f} MB, of {case.job.recipe.search.bytes / 2**20:,.0f} MB it may keep"
+    )
     print(f"  {different:,} of them differ in loss or accuracy")
     return Row(case.name, len(everything), different, times, limit / len(everything), memory)
+
+
+def growth(work: Callable[[], object]) -> float:
+    """Megabytes by which the process grows at most while it works; memory freed before doesn't count as its own."""
+    ctypes.CDLL(None).malloc_trim(0)
+    before = _megabytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
+    work()
+    return _megabytes("VmHWM") - before
 
 
 def _megabytes(name: str) -> float:

@@ -13,7 +13,7 @@ with the same references (the float model, the uniform assignments), which count
 Each figure is a median over seeds [least–most]; ">n" is not reached in n evaluations. With --alone the samplers are
 told nothing beforehand, not even the uniform assignments, as when they are used without bitfront.
 
-OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits …] [--seeds 10] [--alone] [--ablations] [--hostile] [--resnet-all]
+OMP_NUM_THREADS=1 python benchmarks/frontier.py [digits …] [--seeds 10] [--help]
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ from bitfront.trial import Trial
 
 SAMPLERS: Mapping[str, int] = {"random": 3000, "qmc": 3000, "nsga2": 400, "nsga3": 400, "tpe": 300}
 BUDGET = 60
+LIMITS = ((0.05, 0.02), (0.05, 0.05), (0.1, 0.1))  # of loss above float: a share, and nats
 STALE = 300
 
 Order = NDArray[np.int64]
@@ -77,6 +78,12 @@ class Reached:
         return f"{value:g}" if math.isfinite(value) else f">{self.budget}"
 
 
+def allowed(table: Table, share: float, nats: float) -> float:
+    """The loss of the float model and a share of it, or so many nats, whichever is more."""
+    baseline = table.baseline["loss"]
+    return max((1 + share) * baseline, baseline + nats)
+
+
 class Truth:
     """What is best in a table, and how far an order of evaluations comes when."""
 
@@ -85,7 +92,7 @@ class Truth:
         best = np.stack([self.cost, self.loss], 1)[self._standing]
         cost, loss = (best.max(axis=0) + 0.1 * np.ptp(best, axis=0)).tolist()
         self.box = (cost, loss)
-        self.limit = max(1.05 * table.baseline["loss"], table.baseline["loss"] + 0.02)
+        self.limit = allowed(table, *LIMITS[0])
 
     @cached_property
     def hypervolume(self) -> float:
@@ -247,6 +254,22 @@ def compare(tables: Sequence[Table], seeds: int, alone: bool = False) -> None:
             print(f"  {'… beyond the references':24} {_ratios(list(rows.values()), own, references)}")
 
 
+def compare_limits(tables: Sequence[Table], seeds: int) -> None:
+    """Evaluations of frontier to the cheapest within each of several limits, one at a time and in batches of 8."""
+    for table in tables:
+        truth = Truth(table)
+        for share, nats in LIMITS:
+            truth.limit = allowed(table, share, nats)
+            for batch in (1, 8):
+                found, _ = orders(frontier, table, seeds, BUDGET, truth.limit, batch)
+                near = [
+                    reached([truth.cheapest(order, strictly) <= 0.05 for order in found], BUDGET)
+                    for strictly in (False, True)
+                ]
+                said = f"{share:.0%} or {nats} nats, batches of {batch}"
+                print(f"{table.name:10} {said:32} {near[0]!s:>18}, strictly {near[1]!s:>18}", flush=True)
+
+
 def _heading() -> None:
     print(f"{'':26} {'to 95%':>22} {'to 99%':>22} {'limit':>22} {'strictly':>22} {'ms':>8}", flush=True)
 
@@ -344,6 +367,7 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(TABLES)}; all by default")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--alone", action="store_true", help="samplers that are told nothing beforehand")
+    parser.add_argument("--limits", action="store_true", help="frontier alone, with three limits on loss")
     parser.add_argument("--ablations", action="store_true", help="what each part buys, without the samplers")
     parser.add_argument("--hostile", action="store_true", help="made-up spaces that break its assumptions")
     parser.add_argument("--resnet-all", action="store_true", help="a space of 10^14 points: half an hour")
@@ -357,7 +381,9 @@ def main() -> None:
         resnet_all(arguments.seeds)
         return
     tables = [TABLES[name]() for name in arguments.tables or TABLES]
-    if arguments.ablations:
+    if arguments.limits:
+        compare_limits(tables, arguments.seeds)
+    elif arguments.ablations:
         ablate(tables, arguments.seeds)
     else:
         compare(tables, arguments.seeds, arguments.alone)
