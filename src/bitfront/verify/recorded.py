@@ -103,7 +103,7 @@ def _with_document(
     candidates = [
         Recorded(trials[number], _numbers(metrics), {name: Interval.of(part) for name, part in test.items()})
         for number, metrics, test in entries
-        if number < len(trials)
+        if 0 <= number < len(trials)
     ]
     return Record(candidates, found, notes)
 
@@ -122,7 +122,7 @@ def _disagreements(trials: Sequence[Trial], document: Mapping[str, Any]) -> Iter
     for entry in document["front"]:
         number = int(entry["trial"])
         yield from _against_log(trials, number, entry["metrics"])
-        if number < len(trials) and dict(trials[number].assignment) != entry["assignment"]:
+        if 0 <= number < len(trials) and dict(trials[number].assignment) != entry["assignment"]:
             words = f"{FRONT} has another assignment for trial {number} than the log."
             yield Change(FRONT, None, None, words)
 

@@ -86,4 +86,7 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
     >>> worst(["equal", "within tolerance"]), worst([])
     ('within tolerance', 'equal')
     """
-    return min(verdicts, key=_ORDER.index, default=_ORDER[-1])
+    for verdict in _ORDER:
+        if verdict in verdicts:
+            return verdict
+    return "equal"
