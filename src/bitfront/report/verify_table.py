@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from bitfront.report.numbers import human
@@ -34,9 +35,9 @@ def values_table(document: Mapping[str, Any]) -> Table:
             verdict = f"within {value['tolerance']:.2g}"
         table.add_row(
             "" if value["trial"] == trial else name,
-            f"test {value['metric']}" if value["split"] == "test" else value["metric"],
-            recorded,
-            measured,
+            escape(f"test {value['metric']}" if value["split"] == "test" else value["metric"]),
+            escape(recorded),
+            escape(measured),
             f"[{_STYLES[value['verdict']]}]{verdict}[/]",
         )
         trial = value["trial"]
