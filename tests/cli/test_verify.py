@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bitfront.verify import verify_here
 from tests.verify.conftest import copied, searched
 
 Bitfront = Callable[..., Any]
@@ -27,6 +25,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, made: Path) -> Path:
     """A copy of it, in the working directory."""
     return copied(made, folder)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verifies in this process: what is tested is the command, and a process takes seconds."""
+    monkeypatch.setattr("bitfront.cli.verifying.verify", lambda run: verify_here(run).to_json())
 
 
 def nudged(run: Path) -> None:
@@ -48,7 +52,7 @@ def test_a_run_that_is_what_it_says(run: Path, bitfront: Bitfront) -> None:
     assert "\x1b" not in said.out
 
 
-def test_a_digit_that_was_changed(run: Path, bitfront: Bitfront) -> None:
+def test_a_digit_that_was_changed(run: Path, bitfront: Bitfront, here: None) -> None:
     nudged(run)
     said = bitfront("verify", "run", "-q")
     assert (said.status, said.err) == (1, "")
@@ -70,7 +74,7 @@ def test_json_is_the_document_and_nothing_else(run: Path, bitfront: Bitfront) ->
     assert said.document["verdict"] == "different"
 
 
-def test_what_changed_is_said_first(run: Path, bitfront: Bitfront) -> None:
+def test_what_changed_is_said_first(run: Path, bitfront: Bitfront, here: None) -> None:
     recipe = run / "recipe.toml"
     recipe.write_text(f"# mine\n{recipe.read_text()}")
     said = bitfront("verify", "run")
@@ -82,7 +86,7 @@ def test_what_changed_is_said_first(run: Path, bitfront: Bitfront) -> None:
     ("name", "said"),
     [("trials.jsonl", "Line 2 of"), ("recipe.toml", "not TOML"), ("front.json", "is damaged")],
 )
-def test_a_damaged_file(run: Path, bitfront: Bitfront, name: str, said: str) -> None:
+def test_a_damaged_file(run: Path, bitfront: Bitfront, here: None, name: str, said: str) -> None:
     path = run / name
     path.write_bytes(
         b"{".join(path.read_bytes().split(b"\n")[:1]) + b"\n}\n" if name == "trials.jsonl" else b"{"
@@ -98,11 +102,15 @@ def test_no_run(folder: Path, bitfront: Bitfront) -> None:
     assert "'nowhere' is not a run" in said.err
 
 
-def test_colours_only_on_a_terminal_that_wants_them(run: Path) -> None:
-    command = [sys.executable, "-m", "bitfront", "verify", "run", "-q"]
-    plain = dict(os.environ) | {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}
-    done = subprocess.run(command, capture_output=True, text=True, env=plain, cwd=run.parent, check=True)
-    assert "\x1b[3" not in done.stdout
-    del plain["NO_COLOR"]
-    done = subprocess.run(command, capture_output=True, text=True, env=plain, cwd=run.parent, check=True)
-    assert "\x1b[32m" in done.stdout
+@pytest.mark.parametrize("coloured", [True, False])
+def test_colours_only_where_they_are_wanted(
+    run: Path, bitfront: Bitfront, monkeypatch: pytest.MonkeyPatch, here: None, coloured: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not coloured:
+        monkeypatch.setenv("NO_COLOR", "1")
+    said = bitfront("verify", "run", "-q")
+    assert said.status == 0, said.err
+    assert ("\x1b[32m" in said.out) == coloured

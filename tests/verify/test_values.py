@@ -43,6 +43,11 @@ def test_within_is_up_to_the_tolerance(recorded: float, tolerance: float, share:
     assert (found != "different") == (measured == recorded or abs(measured - recorded) <= tolerance)
 
 
+def test_the_tolerance_itself_is_within() -> None:
+    assert value((1.0,), (1.5,), 0.5).verdict == "within tolerance"
+    assert value((1.0,), (1.5,), 0.49).verdict == "different"
+
+
 @given(TUPLES, st.floats(allow_nan=False, min_value=0))
 def test_what_was_not_measured_is_different(numbers: tuple[float, ...], tolerance: float) -> None:
     assert value(numbers, (), tolerance).verdict == "different"

@@ -9,6 +9,7 @@ from typing import Any
 
 from bitfront.errors import BitfrontError, InputError
 from bitfront.fresh import failure_of
+from bitfront.manifest import read_manifest
 
 
 def verify(directory: Path) -> dict[str, Any]:
@@ -22,6 +23,7 @@ def verify(directory: Path) -> dict[str, Any]:
         InputError: there is no run, it is damaged, its model or data can't be had, or it began from Python.
         BitfrontError: the process failed.
     """
+    read_manifest(directory)  # where there is no run, that is said at once
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "verification.json"
         if said := failure_of("bitfront.verify", str(directory), str(out), leaves=out):
