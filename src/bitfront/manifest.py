@@ -14,54 +14,98 @@ import torch
 
 from bitfront.errors import RunError
 from bitfront.files import write_whole
-from bitfront.recipe import Job
+from bitfront.recipe import Job, to_toml
+from bitfront.recipe.fingerprints import of_examples, of_text
 
 NAME = "manifest.json"
+_MADE_WITH = ("versions", "hardware")
 
 
 def write_manifest(job: Job, directory: Path) -> None:
-    """When the run starts; a resumed run keeps the manifest of its start."""
+    """When the run starts. A resumed run keeps the manifest of its start.
+
+    Only what may change in between is renewed: the hashes of the recipe (more trials, say) and the test split.
+    A resumption with other versions or hardware is added under `resumed`.
+    """
     if (directory / NAME).exists():
+        _go_on(job, directory)
         return
     splits = job.splits
     parts = {"calibration": splits.calibration, "search": splits.search, "test": splits.test}
     manifest = {
-        "versions": versions(),
+        "versions": versions(job),
         "seed": job.recipe.search.seed,
-        "hashes": job.hashes(),
+        "hashes": {**job.hashes(), **_renewed(job)},
         "splits": {name: len(part) for name, part in parts.items() if part is not None},
         "graph": {
             "model": job.graph.model,
             "operations": len(job.graph.operations),
             "sites": len(job.space.sites),
         },
-        "hardware": {
-            "machine": platform.machine(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "torch_threads": torch.get_num_threads(),
-        },
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "hardware": hardware(job),
+        "started": _now(),
         "directory": str(job.directory.resolve()),
     }
     write_whole(directory / NAME, json.dumps(manifest, indent=1))
+
+
+def _go_on(job: Job, directory: Path) -> None:
+    manifest = read_manifest(directory)
+    before = json.dumps(manifest)
+    manifest["hashes"] = {**manifest.get("hashes", {}), **_renewed(job)}
+    made_with = {"versions": versions(job), "hardware": hardware(job)}
+    last = [manifest, *manifest.get("resumed", [])][-1]
+    if any(last.get(name) != made_with[name] for name in _MADE_WITH):
+        manifest.setdefault("resumed", []).append({"started": _now(), **made_with})
+    if json.dumps(manifest) != before:
+        write_whole(directory / NAME, json.dumps(manifest, indent=1))
+
+
+def _renewed(job: Job) -> dict[str, str]:
+    """Hashes of what a resumed run may have changed; the first is that of recipe.toml."""
+    test = job.splits.test
+    return {"recipe": of_text(to_toml(job.recipe)), **({} if test is None else {"test": of_examples(test)})}
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a run; RunError where there is none."""
     path = directory / NAME
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"'{directory}' is not a run: '{NAME}' can't be read ({error.strerror}).") from error
     except ValueError as error:
         raise RunError(f"'{path}' is damaged: {error}.") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("directory"), str):
+        raise RunError(f"'{path}' is damaged: it doesn't say which directory the run was started from.")
+    return manifest
 
 
-def versions() -> dict[str, str]:
-    """What the outcomes were made with."""
-    packages = ("bitfront", "torch", "numpy", "optuna", "scipy")
+def versions(job: Job) -> dict[str, str]:
+    """What the outcomes are made with; runtimes only where latency is measured in one."""
+    packages = ["bitfront", "torch", "numpy", "optuna", "scipy"]
+    if job.goals.measured:
+        packages += ["onnx", "onnxruntime"]
+        table = job.recipe.latency
+        packages += ["openvino"] if table is not None and table.runtime == "openvino" else []
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def hardware(job: Job) -> dict[str, Any]:
+    """What the outcomes are made on."""
+    gpu = {"gpu": torch.cuda.get_device_name(job.device)} if job.device.type == "cuda" else {}
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "torch_kernels": torch.backends.cpu.get_cpu_capability(),
+        **gpu,
+    }
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _processor() -> str:

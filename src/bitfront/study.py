@@ -136,10 +136,8 @@ class Study:
 
     def _go_on(self, header: Mapping[str, Any]) -> None:
         assert self.header is not None
-        found, wanted = _flat(self.header), _flat(header)
-        changed = [key for key in {**wanted, **found} if found.get(key) != wanted.get(key)]
-        if changed:
-            detail = "; ".join(_change(key, found.get(key), wanted.get(key)) for key in changed)
+        if changed := changes(self.header, header):
+            detail = "; ".join(changed.values())
             raise RunError(
                 f"The run '{self.directory}' was started with something else: {detail}. Its trials don't "
                 "apply to that. Choose another directory with --run, or put back what changed."
@@ -156,6 +154,16 @@ def _lock(directory: Path) -> Lock:
         return Lock(directory)
     except OSError as error:
         raise RunError(f"The run '{directory}' can't be written: {error.strerror}.") from error
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
+    """How a header differs from that of a run's start, in words by dotted key; not what a run may change."""
+    found, wanted = _flat(before), _flat(now)
+    return {
+        key: _change(key, found.get(key), wanted.get(key))
+        for key in {**wanted, **found}
+        if found.get(key) != wanted.get(key)
+    }
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -153,6 +153,18 @@ def suggest(
 
 
 @app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a run's baseline and front again in a fresh process, and say what is the same."""
+    from bitfront.cli.verifying import verify_run
+
+    verify_run(run, json, quiet)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
     figures: Annotated[

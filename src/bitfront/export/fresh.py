@@ -5,8 +5,6 @@ IN and OUT are safetensors; inputs are numbered in the order in which the model 
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +16,7 @@ from torch import Tensor
 from bitfront.errors import BitfrontError, InputError
 from bitfront.exporters import exporter
 from bitfront.exporters.seal import open_text
+from bitfront.fresh import failure_of
 from bitfront.recipe import Job
 from bitfront.recipe.reading import parse
 from bitfront.runtime.data import Examples
@@ -32,11 +31,10 @@ def outputs_in_fresh_process(name: str, path: Path, examples: Examples) -> Tenso
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "inputs.safetensors", Path(folder) / "outputs.safetensors"
         save_file({str(n): tensor.contiguous() for n, tensor in enumerate(examples.inputs)}, given)
-        command = [sys.executable, "-m", "bitfront.export.fresh", name, str(path), str(given), str(found)]
-        threads = {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads, check=False)
-        if done.returncode or not found.exists():
-            said = " ".join(done.stderr.strip().splitlines()[-1:]) or f"exit status {done.returncode}"
+        arguments = (name, str(path), str(given), str(found))
+        if said := failure_of(
+            "bitfront.export.fresh", *arguments, leaves=found, settings={"OMP_NUM_THREADS": "1"}
+        ):
             raise BitfrontError(f"What was exported can't be run in a fresh process: {said}")
         return load_file(found)["output"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
@@ -23,6 +24,9 @@ class OpenRun:
     directory: Path
     job: Job
     trials: Sequence[Trial]
+    header: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    torn: int = 0  # bytes of an unfinished last line of the log, which is left out
 
     def trial(self, number: int) -> Trial:
         """The trial of that number.
@@ -66,18 +70,28 @@ def open_run(directory: Path) -> OpenRun:
         RunError: there is no run, it is damaged, or the model or data changed since.
         InputError: it began from Python, and nothing says where its model is.
     """
+    opened = read_run(directory, "use bitfront.export.export_trial with a job of that model")
+    for name, found in opened.job.hashes().items():
+        if found != opened.header["hashes"][name]:
+            raise RunError(
+                f"The {name} of the run '{directory}' changed since: its trials don't apply to what is there now."
+            )
+    return opened
+
+
+def read_run(directory: Path, otherwise: str) -> OpenRun:
+    """A run from its directory, whatever became of its model and data since.
+
+    Raises:
+        RunError: there is no run, or it is damaged.
+        InputError: it began from Python, and nothing says where its model is; what to do `otherwise`.
+    """
     contents = log.read(directory / log.NAME)
     manifest = read_manifest(directory)
     recipe, _ = read(directory / "recipe.toml")
     if recipe.model is None:
         raise InputError(
-            f"The run '{directory}' was started from Python, so nothing says where its model is: use "
-            "bitfront.export.export_trial with a job of that model."
+            f"The run '{directory}' was started from Python, so nothing says where its model is: {otherwise}."
         )
     job = Job(recipe, Path(manifest["directory"]))
-    for name, found in job.hashes().items():
-        if found != contents.header["hashes"][name]:
-            raise RunError(
-                f"The {name} of the run '{directory}' changed since: its trials don't apply to what is there now."
-            )
-    return OpenRun(directory, job, contents.trials)
+    return OpenRun(directory, job, contents.trials, contents.header, manifest, contents.torn)

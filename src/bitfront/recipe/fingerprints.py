@@ -33,8 +33,18 @@ def fingerprints(program: Program, stored: Iterable[Tensor], splits: Splits, spa
 def of_tests(header: Mapping[str, Any], test: Examples | None) -> str:
     """The hash of all that test metrics depend on beside the assignment; `header` is that of the log."""
     fixed = {name: header[name] for name in ("calibration", "hashes", "metrics", "output")}
-    data = "" if test is None else _of_tensors(_tensors(test))
+    data = "" if test is None else of_examples(test)
     return _of_json([json.dumps(fixed, sort_keys=True), data])
+
+
+def of_examples(part: Examples) -> str:
+    """The hash of a split."""
+    return _of_tensors(_tensors(part))
+
+
+def of_text(text: str) -> str:
+    """The hash of a file's text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _tensors(part: Examples) -> list[Tensor]:

@@ -20,6 +20,7 @@ def trust_section(source: Source) -> str:
     commands = "\n".join(
         (
             f"bitfront search {recipe} --run {shlex.quote(f'{source.run}-again')}",
+            f"bitfront verify {run}",
             f"bitfront report {run}",
         )
     )
@@ -27,7 +28,8 @@ def trust_section(source: Source) -> str:
         f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
         "<h3>Make it again</h3>"
         "<p>An outcome depends on its assignment alone, and the order of trials on the seed: the same recipe, "
-        "weights, data and versions give the same trials on the same machine. Relative paths start from "
+        "weights, data and versions give the same trials on the same machine. <code>bitfront verify</code> "
+        "measures the float model and the front again and says what is equal. Relative paths start from "
         f"<code>{escape(str(source.manifest.get('directory', '')))}</code>.</p>"
         f"<pre>{escape(commands)}</pre>"
         f"<details><summary>The recipe, as resolved</summary><pre>{escape(source.recipe)}</pre></details>"
