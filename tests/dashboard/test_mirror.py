@@ -226,11 +226,15 @@ def test_rows_are_written_in_stretches(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_times_are_local_to_whoever_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = source([])
-    write_mirror(made, tmp_path / NAME)
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
-    time.tzset()
+    """Written in one time zone, within the night in which its clocks go forward, and read in another."""
     try:
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        write_mirror(source([measured(0.5, 5.0)] * 8), tmp_path / NAME)
+        here = [trial.datetime_start for trial in study_of(tmp_path / NAME).trials]
+        assert (f"{here[0]}", f"{here[-1]}") == ("2026-03-29 01:59:58", "2026-03-29 03:00:00.750000")
+        monkeypatch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
         assert f"{study_of(tmp_path / NAME).trials[0].datetime_start}" == "2026-03-29 06:29:58"
     finally:
         monkeypatch.undo()

@@ -20,7 +20,7 @@ class WeightsAndBiases:
     """Settings are the config, figures the history by step. Its identity is the run's id.
 
     Offline unless WANDB_MODE says otherwise: nothing leaves the machine unasked, and nobody is asked for a key in
-    the middle of a command. Steps that a run has are left out by W&B itself.
+    the middle of a command. What a killed sitting wrote after its last flush may be there twice.
     """
 
     def __init__(self, library: Any) -> None:
