@@ -1,6 +1,7 @@
 """Plugins are entry points, one group per family; bitfront's own parts go through the same door.
 
-Groups: `bitfront.formats`, `bitfront.costs`, `bitfront.quality`, `bitfront.strategies`, `bitfront.exporters`.
+Groups: `bitfront.formats`, `bitfront.costs`, `bitfront.quality`, `bitfront.strategies`, `bitfront.exporters`,
+`bitfront.trackers`.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from bitfront.results import (
 )
 from bitfront.space import FLOAT
 from bitfront.study import Study
+from bitfront.trackers import Tracking
 from bitfront.trial import Trial
 from bitfront.warm_start import check_observations, observations_of
 
@@ -68,7 +69,8 @@ def run_job(
         ReplayError: the run can't be continued by this version or these settings.
     """
     started = time.perf_counter()
-    with closing(Study(directory)) as study:
+    tracked = Tracking(job.trackers, directory, say)
+    with closing(Study(directory)) as study, closing(tracked):
         notes = [*job.check(), *study.notes]
         objectives, planned = _begin(job, study, warm_start)
         notes += _other_threads(study)
@@ -79,7 +81,14 @@ def run_job(
         for note in more:
             say(note)
         notes += more
-        run = Run(study, job.evaluator, Budget(search.trials, search.seconds), watch, job.spent, race)
+        run = Run(
+            study,
+            job.evaluator,
+            Budget(search.trials, search.seconds),
+            tracked.watching(watch),
+            job.spent,
+            race,
+        )
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
         tests = _tests_before(study, test_key)
@@ -87,6 +96,7 @@ def run_job(
             if directory is not None:
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
                 write_manifest(job, directory)
+            tracked.begin(_name(directory), study.header)
             with settled():
                 run.search(job.strategy(objectives, planned), job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
@@ -104,7 +114,12 @@ def run_job(
                 write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
                 if failed := write_report(job, results, study.header, directory):
                     results.notes.append(failed)
+        results.notes.extend(tracked.finish(results))
     return results
+
+
+def _name(directory: Path | None) -> str:
+    return "search" if directory is None else directory.resolve().name
 
 
 def _begin(job: Job, study: Study, warm_start: Path | None) -> tuple[Objectives, int]:

@@ -180,6 +180,26 @@ def report(
 
 
 @app.command()
+def dashboard(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    port: Annotated[
+        int,
+        typer.Option(help="Where it listens, on this machine alone; 0 takes a free one.", min=0, max=65535),
+    ] = 8080,
+    export: Annotated[
+        Path | None, typer.Option(help="Only write the SQLite file, here; nothing is served.", metavar="FILE")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The run in optuna-dashboard, also while it goes on; or as a file for Optuna's tools."""
+    from bitfront.cli.dashboarding import dashboard_run
+
+    dashboard_run(run, port, export, browser, json, quiet)
+
+
+@app.command()
 def formats(
     name: Annotated[str, typer.Argument(help="One format.")] = "",
     plot: Annotated[bool, typer.Option("--plot", help="Draw its codes on a line.")] = False,

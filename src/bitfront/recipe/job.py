@@ -35,6 +35,7 @@ from bitfront.runtime.plan import Plan
 from bitfront.runtime.sensitivity import sensitivities
 from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
+from bitfront.trackers import Tracker
 
 if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.layers import Layers
@@ -67,6 +68,7 @@ class Job(Materials):
             InputError: the recipe, the model or the data is wrong.
         """
         self._strategy_factory(self.recipe.search.strategy)
+        _ = self._tracker_factories
         goals = self.goals
         with blamed("data", "calibration_method"):
             calibrator(self._calibration)
@@ -221,6 +223,17 @@ class Job(Materials):
         if name not in known:
             raise RecipeError(f"'{name}' is not a strategy ({suggest(name, known)}).", ("search", "strategy"))
         return plugins.load("strategies", name)
+
+    @cached_property
+    def _tracker_factories(self) -> dict[str, Any]:
+        with blamed("search", "trackers"):
+            return {name: plugins.load("trackers", name) for name in self.recipe.search.trackers}
+
+    @cached_property
+    def trackers(self) -> dict[str, Tracker]:
+        """Who is told of the search, by name; InputError where a tracker's own package isn't installed."""
+        with blamed("search", "trackers"):
+            return {name: factory() for name, factory in self._tracker_factories.items()}
 
     def strategy(self, objectives: Objectives, planned: int | None = None) -> Strategy:
         """The recipe's strategy, fresh. It plans for a budget of `planned`, that of the run's start."""

@@ -111,6 +111,7 @@ class SearchTable(_Table):
     stop_early: bool = False
     combine: Literal["weighted-sum"] | None = None
     direction: Literal["min", "max"] | None = None
+    trackers: list[str] = []
 
     @field_validator("timeout")
     @classmethod
