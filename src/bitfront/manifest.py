@@ -41,10 +41,20 @@ def write_manifest(job: Job, directory: Path) -> None:
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
         },
+        **_workers(job),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "directory": str(job.directory.resolve()),
     }
     write_whole(directory / NAME, json.dumps(manifest, indent=1))
+
+
+def _workers(job: Job) -> dict[str, Any]:
+    """Who judged candidates, where worker processes did, and who measured latencies."""
+    search = job.recipe.search
+    if not search.in_workers:
+        return {}
+    latency = {"latency": "measured by the coordinator while no worker works"} if job.goals.measured else {}
+    return {"workers": {"count": search.workers, "torch_threads": torch.get_num_threads(), **latency}}
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
