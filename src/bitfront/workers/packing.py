@@ -30,7 +30,7 @@ class PackingError(BitfrontError):
 
 
 def write(value: Any, file: BinaryIO) -> int:
-    """Write an object from the file's start on; returns how many bytes that took.
+    """Write an object into an empty file; returns how many bytes that took.
 
     Raises:
         PackingError: some part of it can't be given to another process.
@@ -50,13 +50,11 @@ def write(value: Any, file: BinaryIO) -> int:
         start = -(-end // _ALIGNED) * _ALIGNED
         places.append((start, piece.nbytes))
         end = start + piece.nbytes
-    file.seek(0)
     file.write(_COUNT.pack(len(pieces)))
     file.write(b"".join(_PLACE.pack(*place) for place in places))
     for (start, _), piece in zip(places, pieces, strict=True):
-        file.seek(start)
+        file.write(bytes(start - file.tell()))
         file.write(piece)
-    file.truncate(end)
     file.flush()
     return end
 
