@@ -1,8 +1,8 @@
 """Processes of a search that are killed at any moment, and what that does to its trials.
 
-A search with two workers is run once undisturbed. Then the same search is run again while SIGKILL hits its
-workers and its coordinator at random moments; a coordinator that was killed is started again by the same
-command. At the end the log must hold every trial of the undisturbed run exactly once, with the same values,
+A search is run once undisturbed, in one process. Then the same search is run with two workers, while SIGKILL
+hits these and their coordinator at random moments; a coordinator that was killed is started again by the
+same command. At the end the log must hold every trial of the undisturbed run exactly once, with the same values,
 and no process may be left.
 
 python benchmarks/faults.py [brute-force tpe …] [--faults 50] [--seed 0]
@@ -59,11 +59,9 @@ size = {{}}
 [search]
 strategy = "{strategy}"
 trials = {trials}
-workers = 2
 """
 
 COORDINATOR_SHARE = 0.3  # of the faults
-WAIT = 120.0  # seconds that anything may take before it counts as hanging
 
 
 @dataclass
@@ -86,9 +84,10 @@ def make_folder(folder: Path, strategy: str, trials: int) -> None:
     (folder / "recipe.toml").write_text(RECIPE.format(strategy=strategy, trials=trials))
 
 
-def start(folder: Path, run: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, run: str, workers: int = 2) -> subprocess.Popen[bytes]:
     """The search, as a process."""
-    command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", "-q", "--json", "--run", run]
+    options = ["-q", "--json", "--run", run, "--workers", str(workers)]
+    command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", *options]
     with (folder / "said.txt").open("wb") as said:
         return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
 
@@ -127,41 +126,37 @@ def disturb(
     process = start(folder, run)
     try:
         while process.poll() is None and tally.faults.total() < faults:
-            victim = wanted[0] if wanted else chance.choices(
-                ["coordinator", "worker"], [COORDINATOR_SHARE, 1 - COORDINATOR_SHARE]
-            )[0]  # fmt: skip
-            if _hit(process, folder / run, victim, chance, tally):
-                wanted = wanted[1:]
-                if victim == "coordinator":
-                    process = start(folder, run)
-        if process.wait(WAIT):
+            drawn = chance.random() < COORDINATOR_SHARE
+            victim = wanted[0] if wanted else "coordinator" if drawn else "worker"
+            workers = _hit(process, folder / run, victim, chance)
+            if not workers:
+                break
+            wanted = wanted[1:]
+            tally.faults[victim] += 1
+            if victim == "coordinator":
+                process.wait()
+                process = start(folder, run)  # at once: nothing that is left may keep it out
+                tally.left += _left(workers)
+        if process.wait():
             raise SystemExit((folder / "said.txt").read_text())
     finally:
         process.kill()
         process.wait()
 
 
-def _hit(
-    process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random, tally: Tally
-) -> bool:
-    """Kill one at a random moment; False where the search had ended before."""
-    before, end = lines(run), time.monotonic() + WAIT
+def _hit(process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random) -> list[int]:
+    """Kill one at a random moment; the workers that there were, none where the search had ended before."""
     # A coordinator gets on a little before it is hit, or the search would never end.
-    more = chance.randrange(1, 60) if victim == "coordinator" else 0
-    while lines(run) < max(2, before + more) and process.poll() is None and time.monotonic() < end:
+    least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
+    while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
         time.sleep(0.001)
-    time.sleep(0.05 + 0.6 * chance.random())
+    time.sleep(0.3 * chance.random())
     workers = workers_of(process.pid)
     if process.poll() is not None or not workers:
-        return False
-    hit = process.pid if victim == "coordinator" else chance.choice(workers)
+        return []
     with suppress(ProcessLookupError):
-        os.kill(hit, signal.SIGKILL)
-    tally.faults[victim] += 1
-    if victim == "coordinator":
-        process.wait()
-        tally.left += _left(workers)
-    return True
+        os.kill(process.pid if victim == "coordinator" else chance.choice(workers), signal.SIGKILL)
+    return workers
 
 
 def _left(workers: Sequence[int]) -> int:
@@ -190,7 +185,7 @@ def measure(
     """All faults of one strategy, over as many runs as they take."""
     chance, tally = random.Random(f"{strategy} {seed}"), Tally(strategy)
     make_folder(folder, strategy, trials)
-    if start(folder, "whole").wait():
+    if start(folder, "whole", workers=1).wait():
         raise SystemExit((folder / "said.txt").read_text())
     whole = trials_of(folder / "whole")
     while tally.faults.total() < faults:
