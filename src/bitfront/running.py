@@ -51,6 +51,11 @@ _PLANNED = (
     "more, begin a new run that takes these trials as observations (--warm-start)."
 )
 
+_FEW_PROPOSALS = (
+    "workers = {workers}: {strategy} proposes {batch} at a time, so no more than {batch} workers have work. "
+    "A larger batch under [search] changes that, and what is proposed."
+)
+
 
 def run_job(
     job: Job,
@@ -85,6 +90,11 @@ def run_job(
         for note in more:
             say(note)
         notes += more
+        strategy = job.strategy(objectives, planned)
+        if search.workers > strategy.batch_size:
+            batch, workers = strategy.batch_size, search.workers
+            notes.append(_FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch))
+            say(notes[-1])
         evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
         budget = Budget(search.trials, search.seconds)
         run = Run(study, evaluator, budget, watch, job.spent, race, search.workers)
@@ -96,7 +106,7 @@ def run_job(
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
                 write_manifest(job, directory)
             with settled(), nullcontext() if pool is None else closing(pool):
-                run.search(job.strategy(objectives, planned), job.space)
+                run.search(strategy, job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
             notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:

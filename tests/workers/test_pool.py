@@ -117,11 +117,11 @@ def test_seconds_add_up_to_the_time_that_passed(clock: Clock) -> None:
     assert sum(outcome.seconds for outcome in outcomes) == pytest.approx(clock.now - before)
 
 
-def test_pieces_grow_to_a_quarter_of_a_second(clock: Clock) -> None:
+def test_pieces_grow_to_half_a_second(clock: Clock) -> None:
     crew = Chance(random.Random(0), 1, clock=clock, seconds=0.01)
     pool_of(crew).evaluate(ALL)
     assert crew.pieces[:3] == [1, 4, 16]
-    assert max(crew.pieces) == 25
+    assert max(crew.pieces) == 50
     slow = Chance(random.Random(0), 1, clock=clock, seconds=2.0)
     pool_of(slow).evaluate(ALL)
     assert set(slow.pieces) == {1}

@@ -82,6 +82,15 @@ def test_a_resumed_run_that_is_complete_starts_no_workers(
     run_job(job(workers=2), tmp_path / "run")
 
 
+def test_more_workers_than_proposals(tmp_path: Path) -> None:
+    said: list[str] = []
+    run_job(job(trials=4, batch=1, workers=2), tmp_path / "run", say=said.append)
+    assert said == [
+        "workers = 2: random proposes 1 at a time, so no more than 1 workers have work. A larger batch under "
+        "[search] changes that, and what is proposed."
+    ]
+
+
 def test_clocks_that_jump_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_job(job(), tmp_path / "whole")
     jumps = iter(range(0, 10**9, 10**6))

@@ -63,6 +63,11 @@ class LocalCrew:
         """Their process ids."""
         return [found.process.pid for found in self._processes.values()]
 
+    @property
+    def ready(self) -> list[int]:
+        """Those of them that are ready for work, or at it."""
+        return [found.process.pid for found in self._processes.values() if found.ready]
+
     def start(self) -> None:
         """Write the material for all of them, and start them.
 

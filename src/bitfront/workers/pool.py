@@ -19,7 +19,7 @@ from bitfront.runtime.statistics import Contributed
 from bitfront.space import Assignment
 from bitfront.workers.crew import Crew, Done, Ended, Event, Method, Raised, Ready, Task
 
-_PIECE = 0.25  # seconds that a worker should take for a piece of the candidates
+_PIECE = 0.5  # seconds that a worker should take for a piece: an interruption loses no more than one of each
 _GROWTH = 4  # how many times larger than any before a piece may be
 _TRIES = 2  # workers that a candidate may end while it is alone with them
 
