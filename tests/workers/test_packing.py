@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from bitfront.graph.capture import trace
+from bitfront.runtime.compile import compile_plan
 from bitfront.workers.packing import PackingError, read, write
+from tests.models.zoo import CASES
 
 
 def packed(value: Any) -> bytes:
@@ -75,6 +78,19 @@ def test_tensors_lie_where_the_bytes_are_and_where_kernels_like_them() -> None:
 def test_operators_go_by_name() -> None:
     for operator in (torch.ops.aten.linear.default, torch.ops.aten.add.Tensor):
         assert through(operator) is operator
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_plan_of_every_architecture_computes_the_same(name: str) -> None:
+    case = CASES[name]
+    torch.manual_seed(0)
+    given = case.inputs(3)
+    plan = compile_plan(trace(case.make(), given, name), None)
+    inputs = (
+        tuple(given.values()) if isinstance(given, dict) else given if isinstance(given, tuple) else (given,)
+    )
+    with torch.inference_mode():
+        assert torch.equal(through(plan).run(inputs, {}, {}), plan.run(inputs, {}, {}))
 
 
 def test_an_operator_that_nobody_knows() -> None:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -141,3 +143,34 @@ def test_a_gpu_has_one_process(key: str) -> None:
 def test_limits_that_mean_nothing(setting: dict[str, Any], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         job(**setting)
+
+
+SCRIPT = """
+import sys
+sys.path[:] = {path!r}
+import torch
+from torch import nn
+import bitfront
+
+torch.set_num_threads(1)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+    def forward(self, x):
+        return self.fc(x).relu()
+
+x = torch.randn(32, 4)
+data = {{name: (x, x[:, :3].argmax(1)) for name in ("calibration", "search")}}
+space = {{"type:linear": {{"weight": ["int8c", "int4c"], "input": ["uint8", "uint4"]}}}}
+print(len(bitfront.search(Net(), data=data, space=space, trials=9, strategy="random", workers=2).trials))
+"""
+
+
+def test_a_script_without_a_guard(tmp_path: Path) -> None:
+    """Workers don't run it again, and need none of its classes."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(path=sys.path))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("5\n", "", 0)
