@@ -28,6 +28,15 @@ def temper() -> Quality:
     return Quality(Metric("temper", "", "min"), _measured, mean, needs_labels=False, of_means=True)
 
 
+def threads() -> Quality:
+    """How many threads torch has where it is measured."""
+    return Quality(Metric("threads", "", "min"), _threads, mean, needs_labels=False, of_means=True)
+
+
+def _threads(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
+    return torch.full((len(outputs), 1), torch.get_num_threads(), dtype=torch.float64)
+
+
 def _measured(outputs: Tensor, targets: Tensor, reference: Tensor) -> Tensor:
     if TEMPERS in os.environ:
         table: dict[str, str] = json.loads(Path(os.environ[TEMPERS]).read_text())
@@ -40,6 +49,7 @@ def _happen(what: str) -> None:
     if what == "exit":
         os._exit(3)
     if what == "sleep":
+        Path(os.environ[TEMPERS]).with_suffix(".asleep").touch()
         time.sleep(60)
     if what == "hog":
         torch.ones(2**28).sum()  # a gigabyte

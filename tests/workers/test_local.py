@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from bitfront.errors import DataError
-from bitfront.metric import Failure
+from bitfront.metric import Failure, Measurement
 from bitfront.recipe import Job
 from bitfront.recipe.reading import from_document
 from bitfront.space import Points
 from bitfront.workers import LocalCrew, Material, Pool, local
 from bitfront.workers.crew import CrewError
-from tests.workers.tempers import TEMPERS, marks, temper
+from tests.workers.tempers import TEMPERS, marks, temper, threads
 
 
 def job(**search: Any) -> Job:
@@ -112,6 +112,7 @@ def test_outcomes_are_those_of_this_process_to_the_last_bit(made: Job, crews: Cr
         assert not isinstance(other, Failure)
         assert all((a == b).all() for a, b in zip(one.stacks, other.stacks, strict=True))
     assert len(children() - before) == 2
+    assert os.getpgid(crew.processes[0]) != os.getpgid(0)  # Ctrl-C in a terminal is for the coordinator
     assert "memfd:bitfront" in Path(f"/proc/{crew.processes[0]}/maps").read_text()
     assert set(Path("/dev/shm").iterdir()) == names  # what is shared has no name that could stay behind
     pool.close()
@@ -167,9 +168,11 @@ def test_enough_memory_is_enough(
     made: Job, crews: Crews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     material = tempered(made, tmp_path, monkeypatch, {30: "hog"})
-    material = replace(material, memory=2**24, candidate_memory=2**31)
-    outcomes = Pool(crews(material), made.judge).evaluate(every(made)[28:32])
-    assert not any(isinstance(outcome, Failure) for outcome in outcomes)
+    qualities = (temper(), threads())
+    material = replace(material, memory=2**24, candidate_memory=2**31, qualities=qualities, threads=3)
+    for outcome in Pool(crews(material), made.judge).evaluate(every(made)[28:32]):
+        assert isinstance(outcome, Measurement)
+        assert outcome.values["threads"] == 3
 
 
 def test_what_can_not_travel_is_said_before_anything_starts(made: Job, crews: Crews) -> None:
@@ -217,30 +220,37 @@ def test_names_of_the_program_itself(made: Job, crews: Crews, monkeypatch: pytes
 COORDINATOR = """
 import sys
 sys.path[:] = {path!r}
+from dataclasses import replace
 import torch
 torch.set_num_threads(1)
-from tests.workers.test_local import every, job
 from bitfront.workers import LocalCrew, Pool
+from tests.workers.tempers import temper
+from tests.workers.test_local import every, job
 made = job()
-crew = LocalCrew(made.material(), 2)
+crew = LocalCrew(replace(made.material(), qualities=(temper(),)), 2)
 pool = Pool(crew, made.judge)
-pool.evaluate(every(made))
+pool.evaluate(every(made)[1:5])
+while len(crew.ready) < 2:
+    pool.evaluate(every(made)[1:2])
 print(*crew.processes, flush=True)
-sys.stdin.read()
+pool.evaluate(every(made))
 """
 
 
-def test_no_worker_outlives_a_coordinator_that_is_killed() -> None:
+def test_no_worker_outlives_a_coordinator_that_is_killed(
+    made: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has nothing to do, one is in the middle of something that takes long."""
+    tempered(made, tmp_path, monkeypatch, {0: "sleep"})
     coordinator = subprocess.Popen(
-        [sys.executable, "-c", COORDINATOR.format(path=sys.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", COORDINATOR.format(path=sys.path)], stdout=subprocess.PIPE, text=True
     )
     with coordinator:
         assert coordinator.stdout is not None
         workers = list(map(int, coordinator.stdout.readline().split()))
         assert len(workers) == 2
+        while not (tmp_path / "tempers.asleep").exists():
+            time.sleep(0.01)
         coordinator.kill()
     end = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < end:

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,6 +44,11 @@ def main(number: int, channel: int, lifeline: int, material: int) -> None:
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     os.dup2(2, 1)  # the coordinator's standard output may be a JSON document
     connection = Connection(channel)
+    with suppress(EOFError, OSError):  # the coordinator is gone; nobody is left to be told
+        _serve(number, connection, material)
+
+
+def _serve(number: int, connection: Connection, material: int) -> None:
     try:
         worker = _Worker(_opened(material))
     except Exception as error:  # the coordinator has to hear of it, whatever it is
@@ -51,14 +57,12 @@ def main(number: int, channel: int, lifeline: int, material: int) -> None:
     connection.send(Ready(number))
     with settled():
         while True:
+            task: Task = connection.recv()
             try:
-                task: Task = connection.recv()
-            except EOFError:
-                return
-            try:
-                connection.send(Done(number, task.number, worker.do(task)))
+                event = Done(number, task.number, worker.do(task))
             except Exception as error:  # no candidate's fault: those are outcomes
-                connection.send(Raised(number, _told(error)))
+                event = Raised(number, _told(error))
+            connection.send(event)
 
 
 def _end_with(lifeline: int) -> None:
