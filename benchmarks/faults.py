@@ -150,7 +150,7 @@ def _hit(process: subprocess.Popen[bytes], run: Path, victim: str, chance: rando
     least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
     while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
         time.sleep(0.001)
-    time.sleep(0.3 * chance.random())
+    time.sleep(1.5 * chance.random())
     workers = workers_of(process.pid)
     if process.poll() is not None or not workers:
         return []

@@ -197,9 +197,25 @@ def test_workers_that_never_come_up(made: Job, crews: Crews, monkeypatch: pytest
     monkeypatch.setattr(local, "_CODE", "import os; os._exit(7)")
     with pytest.raises(CrewError, match=r"No worker process comes up: .* exited with code 7"):
         Pool(crews(made.material(), 2), made.judge).evaluate(every(made))
+    monkeypatch.setattr(local, "_CODE", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(local, "_KILLED", 8)
+    with pytest.raises(CrewError, match=r"No worker process comes up: .* SIGKILL ended its process"):
+        Pool(crews(made.material(), 2), made.judge).evaluate(every(made))
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(CrewError, match=r"can't be started: No such file"):
         Pool(crews(made.material()), made.judge).evaluate(every(made))
+
+
+def test_workers_that_are_killed_while_they_start(
+    made: Job, crews: Crews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More often than would do for workers that fail by themselves."""
+    starting = iter(["import os; os.kill(os.getpid(), 9)"] * 12)
+    code = local._CODE
+    monkeypatch.setattr(LocalCrew, "_start_one", lambda crew, start=LocalCrew._start_one: (
+        monkeypatch.setattr(local, "_CODE", next(starting, code)), start(crew))[1])  # fmt: skip
+    outcomes = Pool(crews(made.material(), 2), made.judge).evaluate(every(made)[:3])
+    assert without_time(outcomes) == without_time(made.judge.evaluate(every(made)[:3]))
 
 
 def test_names_of_the_program_itself(made: Job, crews: Crews, monkeypatch: pytest.MonkeyPatch) -> None:

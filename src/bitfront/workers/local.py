@@ -17,7 +17,8 @@ from bitfront.workers.endings import ending, kills_for_memory
 from bitfront.workers.material import Material
 from bitfront.workers.packing import PackingError, write
 
-_STILLBORN = 5  # workers in a row that may end before one of them is ready
+# Workers in a row that may end before one of them is ready: by themselves, or by a signal that somebody sent.
+_STILLBORN, _KILLED = 5, 50
 
 # A new interpreter, not a fork: threads of torch don't survive one. Nor multiprocessing's own, which would run
 # the caller's program again.
@@ -119,7 +120,7 @@ class LocalCrew:
             code = _code(found)
         reason = ending(code, found.kills_before)
         self._stillborn += not found.ready
-        if self._stillborn >= _STILLBORN:
+        if self._stillborn >= (_STILLBORN if code >= 0 else _KILLED):
             raise CrewError(f"No worker process comes up: of the last one, {reason}.")
         self._start_one()
         return Ended(number, reason) if found.ready else None
