@@ -216,9 +216,9 @@ def test_notes_are_said_before_the_search(tmp_path: Path) -> None:
     run(tmp_path / "run")
     with (tmp_path / "run/trials.jsonl").open("ab") as file:
         file.write(b"{torn")
-    results = run_job(job(workers=2), tmp_path / "run", say=said.append)
+    results = run_job(job(stop_early=True), tmp_path / "run", say=said.append)
     assert said == [
-        "workers = 2: this version evaluates in one process.",
+        "stop_early = true: random can't tell, and goes on to the end of the budget.",
         "Dropped an unfinished last line (5 bytes) of trials.jsonl.",
     ]
     assert results.notes == said

@@ -36,6 +36,7 @@ def search(
     seed: int | None = None,
     batch_size: int | None = None,
     output: int | str | None = None,
+    workers: int | None = None,
     run: str | Path | None = None,
 ) -> StudyView:
     """Search a recipe's file, or a module on data.
@@ -54,15 +55,16 @@ def search(
         seed: of all randomness; 0 if not given.
         batch_size: what costs such as flops are counted for; 256 if not given.
         output: which output of a module is judged, by number or name, where it returns several.
+        workers: how many processes judge candidates, each on as many threads as torch has here; 1 if not given.
         run: where the run is kept. If not given: runs/NAME for a recipe, for a module in memory only.
 
-    For a recipe, `strategy`, `trials`, `seed` and `batch_size` override what it says; the model, data, space
-    and metrics are its own.
+    For a recipe, `strategy`, `trials`, `seed`, `batch_size` and `workers` override what it says; the model,
+    data, space and metrics are its own.
 
     Raises:
         InputError: something given is wrong; nothing was written.
     """
-    chosen = {"strategy": strategy, "trials": trials, "seed": seed}
+    chosen = {"strategy": strategy, "trials": trials, "seed": seed, "workers": workers}
     settings = {name: value for name, value in chosen.items() if value is not None}
     if not isinstance(model, nn.Module):
         own = [

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from bitfront.errors import ReplayError
-from bitfront.metric import Evaluator
+from bitfront.metric import Evaluator, Outcome
 from bitfront.racing import HEAT, Race
 from bitfront.space import FLOAT, Assignment, Points, Space
 from bitfront.spent import Spent
@@ -57,6 +59,15 @@ class Progress:
 Watch = Callable[[Progress, Sequence[Trial]], None]
 
 
+@runtime_checkable
+class Streaming(Protocol):
+    """An evaluator that hands over outcomes as they come, in order."""
+
+    def stream(self, candidates: Sequence[Assignment]) -> Generator[list[Outcome]]:
+        """Lists of outcomes, together one for each candidate; closing it gives up the others."""
+        ...
+
+
 class Run:
     """One pass of the loop over a study that has begun.
 
@@ -67,6 +78,9 @@ class Run:
     With a `race` (on the same evaluator) the strategy's candidates are dropped once they can't reach the front.
     That is the front as it was before their heat: batches are cut into heats, which are always the same, while
     the parts of a batch that are evaluated and logged at a time depend on how long that takes.
+
+    Of `width` workers each gets something in every part. An evaluator that can `stream` is given all that is
+    left of a batch, and its outcomes are logged as they come.
     """
 
     def __init__(
@@ -77,11 +91,13 @@ class Run:
         watch: Watch | None = None,
         spent: Spent | None = None,
         race: Race | None = None,
+        width: int = 1,
     ) -> None:
         self.study = study
         self._clock = spent or Spent()
         self._evaluator = evaluator
         self._race = race
+        self._stream = evaluator.stream if race is None and isinstance(evaluator, Streaming) else None
         self._watch = watch
         self.progress = Progress(budget, started=time.monotonic())
         own = study.trials[study.begun_with :]
@@ -92,7 +108,7 @@ class Run:
         self._spent = sum(trial.outcome.seconds for trial in own)
         self._known: dict[Hashable, Trial] = {}  # what replay has reached so far, by the space's keys
         self._outside = 0  # how many of them are no points of the space: the float model
-        self._chunk = 1
+        self._chunk = self._width = width
 
     def references(self, space: Space) -> list[Trial]:
         """Measure the float model and the uniform assignments, whatever the budget.
@@ -199,8 +215,10 @@ class Run:
         while done < end:
             if batch and self._late():
                 return False
-            until = min(end, done + self._chunk, done - done % block + block)
-            self._evaluate(batch, wanted[done:until], keys[done:until])
+            most = end if self._stream else done + self._chunk
+            until = min(end, most, done - done % block + block)
+            if not self._evaluate(batch, wanted[done:until], keys[done:until]):
+                return False
             done = until
             if done % block == 0:
                 self._enter(keys[done - block : done])
@@ -211,17 +229,47 @@ class Run:
         if self._race is not None:
             self._race.enter([self._known[key] for key in keys if key in self._known])
 
-    def _evaluate(self, batch: int, part: Sequence[Assignment], keys: Sequence[Hashable]) -> None:
+    def _evaluate(self, batch: int, part: Sequence[Assignment], keys: Sequence[Hashable]) -> bool:
+        """Evaluate and log a part; False when time ran out before its end."""
+        if self._stream is not None:
+            with closing(self._stream(part)) as stream:
+                return self._follow(batch, part, keys, stream)
         started = time.perf_counter()
         if self._race is None:
             outcomes = self._evaluator.evaluate(part)
         else:
             outcomes = self._race.evaluate(part, whole=not batch)
+        self._log(batch, part, keys, outcomes)
+        self._pace(len(part), time.perf_counter() - started)
+        return True
+
+    def _follow(
+        self,
+        batch: int,
+        part: Sequence[Assignment],
+        keys: Sequence[Hashable],
+        stream: Iterable[Sequence[Outcome]],
+    ) -> bool:
+        done = 0
+        for outcomes in stream:
+            until = done + len(outcomes)
+            self._log(batch, part[done:until], keys[done:until], outcomes)
+            done = until
+            if batch and done < len(part) and self._late():
+                return False
+        return True
+
+    def _log(
+        self,
+        batch: int,
+        part: Sequence[Assignment],
+        keys: Sequence[Hashable],
+        outcomes: Sequence[Outcome],
+    ) -> None:
         trials = Trial.of(len(self.study), batch, part, outcomes)
         with self._clock.on("log"):
             self.study.append(trials)
         self._accept(batch, trials, keys)
-        self._pace(len(part), time.perf_counter() - started)
 
     def _accept(self, batch: int, trials: Sequence[Trial], keys: Sequence[Hashable]) -> None:
         self._outside += sum(isinstance(key, Assignment) and key not in self._known for key in keys)
@@ -233,7 +281,8 @@ class Run:
     def _pace(self, count: int, seconds: float) -> None:
         """Parts of about half a second, going by the last, so that an interruption never loses much more."""
         most = max(self._chunk, _GROWTH * count)
-        self._chunk = most if seconds * most <= _PART * count else max(1, int(_PART * count / seconds))
+        fitting = most if seconds * most <= _PART * count else int(_PART * count / seconds)
+        self._chunk = max(self._width, fitting)
 
     def _diverged(self, batch: int) -> ReplayError:
         kept = f"--warm-start {self.study.directory}" if self.study.directory else "a warm start"

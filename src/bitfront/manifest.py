@@ -43,6 +43,7 @@ def write_manifest(job: Job, directory: Path) -> None:
             "sites": len(job.space.sites),
         },
         "hardware": hardware(job),
+        **_workers(job),
         "started": _now(),
         "directory": str(job.directory.resolve()),
     }
@@ -65,6 +66,15 @@ def _renewed(job: Job) -> dict[str, str]:
     """Hashes of what a resumed run may have changed; the first is that of recipe.toml."""
     test = job.splits.test
     return {"recipe": of_text(to_toml(job.recipe)), **({} if test is None else {"test": of_examples(test)})}
+
+
+def _workers(job: Job) -> dict[str, Any]:
+    """Who judged candidates, where worker processes did, and who measured latencies."""
+    search = job.recipe.search
+    if not search.in_workers:
+        return {}
+    latency = {"latency": "measured by the coordinator while no worker works"} if job.goals.measured else {}
+    return {"workers": {"count": search.workers, "torch_threads": torch.get_num_threads(), **latency}}
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

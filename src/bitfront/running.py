@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
@@ -38,6 +38,7 @@ from bitfront.study import Study
 from bitfront.trackers import Tracking
 from bitfront.trial import Trial
 from bitfront.warm_start import check_observations, observations_of
+from bitfront.workers import Crew, Pool
 
 __all__ = ["Results", "run_job"]
 
@@ -51,6 +52,11 @@ _PLANNED = (
     "more, begin a new run that takes these trials as observations (--warm-start)."
 )
 
+_FEW_PROPOSALS = (
+    "workers = {workers}: {strategy} proposes {batch} at a time, so no more than {batch} workers have work. "
+    "A larger batch under [search] changes that, and what is proposed."
+)
+
 
 def run_job(
     job: Job,
@@ -58,11 +64,14 @@ def run_job(
     watch: Watch | None = None,
     warm_start: Path | None = None,
     say: Callable[[str], None] = lambda note: None,
+    hire: Callable[[Job], Crew | None] = Job.crew,
 ) -> Results:
     """Search as the job says, and leave the run's files in the directory (if one is given).
 
     Everything that can be wrong with the input is found before anything is written. Ctrl-C ends the search
     early: what was found until then is written and returned, `progress.stopped` is "interrupted".
+
+    `hire` gives the workers that judge candidates: processes on this machine, if the recipe asks for any.
 
     Raises:
         InputError: the recipe, model, data or run directory is wrong.
@@ -77,18 +86,20 @@ def run_job(
         for note in notes:
             say(note)
         search = job.recipe.search
-        race, more = job.race(objectives)
+        crew = hire(job)
+        pool = None if crew is None else Pool(crew, job.judge, search.candidate_seconds)
+        race, more = job.race(objectives, pool)
         for note in more:
             say(note)
         notes += more
-        run = Run(
-            study,
-            job.evaluator,
-            Budget(search.trials, search.seconds),
-            tracked.watching(watch),
-            job.spent,
-            race,
-        )
+        strategy = job.strategy(objectives, planned)
+        if search.workers > strategy.batch_size:
+            batch, workers = strategy.batch_size, search.workers
+            notes.append(_FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch))
+            say(notes[-1])
+        evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
+        budget = Budget(search.trials, search.seconds)
+        run = Run(study, evaluator, budget, tracked.watching(watch), job.spent, race, search.workers)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
         tests = _tests_before(study, test_key)
@@ -97,8 +108,8 @@ def run_job(
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
                 write_manifest(job, directory)
             tracked.begin(_name(directory), study.header)
-            with settled():
-                run.search(job.strategy(objectives, planned), job.space)
+            with settled(), nullcontext() if pool is None else closing(pool):
+                run.search(strategy, job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
             notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:

@@ -132,10 +132,11 @@ def test_inspect_needs_no_weights(folder: Path, bitfront: Bitfront) -> None:
 
 
 def test_inspect_warns(folder: Path, bitfront: Bitfront) -> None:
-    said = bitfront("inspect", "recipe.toml", "--set", "metrics.flops.goal=min", "--set", "search.workers=2")
+    changes = ("--set", "metrics.flops.goal=min", "--set", "search.stop_early=true")
+    said = bitfront("inspect", "recipe.toml", *changes)
     assert "note: flops is " in said.err
-    assert "note: workers = 2: " in said.err
-    assert "note" not in bitfront("inspect", "recipe.toml", "-q", "--set", "search.workers=2").err
+    assert "note: stop_early = true: " in said.err
+    assert "note" not in bitfront("inspect", "recipe.toml", "-q", *changes).err
 
 
 def test_formats(bitfront: Bitfront) -> None:
@@ -230,11 +231,11 @@ def test_weights_are_written_as_safetensors_only(folder: Path, bitfront: Bitfron
 
 
 def test_no_escape_codes_where_nobody_looks(folder: Path) -> None:
-    command = [*PROGRAM, "search", "recipe.toml", "--set", "search.workers=2"]
+    command = [*PROGRAM, "search", "recipe.toml", "--set", "search.stop_early=true"]
     environment = {**os.environ, "NO_COLOR": "1", "TERM": "xterm-256color"}
     ended = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder)
     assert "\x1b" not in ended.stdout + ended.stderr
-    assert "note: workers = 2" in ended.stderr
+    assert "note: stop_early = true" in ended.stderr
 
 
 def test_ctrl_c_while_the_program_is_loading() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import torch
 from bitfront import plugins
 from bitfront.errors import RecipeError, suggest
 from bitfront.formats.calibration import calibrator
+from bitfront.formats.observation import Observation
 from bitfront.metric import Objectives
 from bitfront.quality.base import Quality
 from bitfront.racing import PASSES, Race, hindrance
@@ -27,15 +29,18 @@ from bitfront.recipe.locating import blamed
 from bitfront.recipe.materials import Materials
 from bitfront.recipe.noise import standard_errors
 from bitfront.recipe.schema import LatencyTable
+from bitfront.recipe.workers import check_workers
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
+from bitfront.runtime.data import Examples
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.sensitivity import sensitivities
 from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
 from bitfront.trackers import Tracker
+from bitfront.workers import Crew, LocalCrew, Material, Pool
 
 if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.layers import Layers
@@ -85,9 +90,7 @@ class Job(Materials):
             notes.append(
                 f"stop_early = true: {search.strategy} can't tell, and goes on to the end of the budget."
             )
-        if self.recipe.search.workers > 1:
-            notes.append(f"workers = {self.recipe.search.workers}: this version evaluates in one process.")
-        return notes
+        return notes + check_workers(search, self.device, goals.measured)
 
     @cached_property
     def plan(self) -> Plan:
@@ -96,22 +99,52 @@ class Job(Materials):
             return compile_plan(self.program, self._output)
 
     @cached_property
+    def _observations(self) -> Mapping[str, Observation]:
+        """What input sites saw of the calibration split."""
+        with blamed("data", "factory"):
+            return observe(self.plan, self.splits.calibration, self.batch_size, frozenset(self.space.sites))
+
+    @cached_property
     def candidates(self) -> Candidates:
         """Quantized tensors, with input scales from the calibration split."""
-        with blamed("data", "factory"):
-            given = self.splits.calibration
-            observations = observe(self.plan, given, self.batch_size, frozenset(self.space.sites))
         memory = self.recipe.search.bytes // 2
-        return Candidates(self.plan, observations, self._calibration, memory, self.spent)
+        return Candidates(self.plan, self._observations, self._calibration, memory, self.spent)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
         """Judges on the search split, and measures latencies where a metric is one."""
-        if not self.goals.measured:
-            return self.judge
+        return self.judge if not self.goals.measured else self._measured(self.judge)
+
+    def evaluator_of(self, pool: Pool) -> Pool | MeasuredEvaluator:
+        """The same, judging by workers. Latencies are measured here, after them: nothing else runs then."""
+        return pool if not self.goals.measured else self._measured(pool)
+
+    def _measured(self, judge: ModelEvaluator | Pool) -> MeasuredEvaluator:
         from bitfront.latency.measure import MeasuredEvaluator
 
-        return MeasuredEvaluator(self.judge, self.measurer, self.goals.measured)
+        return MeasuredEvaluator(judge, self.measurer, self.goals.measured)
+
+    def material(self) -> Material:
+        """What a worker needs to judge candidates as `judge` does."""
+        search = self.recipe.search
+        examples, width = self._judged_on
+        return Material(
+            self.plan,
+            self._observations,
+            self._calibration,
+            self.space,
+            examples,
+            width,
+            self.qualities,
+            memory=search.bytes // search.workers,
+            threads=torch.get_num_threads(),
+            candidate_memory=search.candidate_bytes,
+        )
+
+    def crew(self) -> Crew | None:
+        """Worker processes, not started yet; None where candidates are judged in this process."""
+        search = self.recipe.search
+        return LocalCrew(self.material(), search.workers) if search.in_workers else None
 
     @cached_property
     def layers(self) -> Layers:
@@ -163,21 +196,30 @@ class Job(Materials):
         with blamed("data", "factory"):
             check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
+        examples, width = self._judged_on
+        memory = self.recipe.search.bytes // 2
+        return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs, memory)
+
+    @cached_property
+    def _judged_on(self) -> tuple[Examples, int]:
+        """The search split as it is passed over, and how many examples pass at a time."""
         examples, width = self.splits.search, pass_size(self.graph)
         if self.recipe.search.racing:
             order = torch.Generator().manual_seed(self.recipe.search.seed)
             examples = examples.take(torch.randperm(len(examples), generator=order))
             width = min(width, -(-len(examples) // PASSES))
-        memory = self.recipe.search.bytes // 2
-        return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs, memory)
+        return examples, width
 
-    def race(self, objectives: Objectives) -> tuple[Race | None, list[str]]:
-        """What drops candidates early, where the recipe wants it; and a note where it wants it in vain."""
+    def race(self, objectives: Objectives, pool: Pool | None = None) -> tuple[Race | None, list[str]]:
+        """What drops candidates early, where the recipe wants it; and a note where it wants it in vain.
+
+        With a pool its workers judge.
+        """
         if not self.recipe.search.racing:
             return None, []
         costs = [cost.metric.name for cost in self.goals.costs]
         reason = hindrance(objectives, self.qualities, costs, self.goals.measured)
-        return (None, [reason]) if reason else (Race(self.judge, objectives, costs), [])
+        return (None, [reason]) if reason else (Race(pool or self.judge, objectives, costs), [])
 
     @cached_property
     def divergence(self) -> Quality | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bitfront.errors import RecipeError
 from bitfront.recipe.units import quantity, seconds
@@ -106,6 +107,8 @@ class SearchTable(_Table):
     device: Literal["cpu", "cuda"] = "cpu"
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=1, ge=1)
+    candidate_timeout: float | int | str | None = None
+    candidate_memory: float | int | str | None = None
     batch: int | None = Field(default=None, ge=1)
     racing: bool = False
     stop_early: bool = False
@@ -113,11 +116,13 @@ class SearchTable(_Table):
     direction: Literal["min", "max"] | None = None
     trackers: list[str] = []
 
-    @field_validator("timeout")
+    @field_validator("timeout", "candidate_timeout")
     @classmethod
-    def _readable_time(cls, value: float | int | str | None) -> float | int | str | None:
+    def _readable_time(
+        cls, value: float | int | str | None, info: ValidationInfo
+    ) -> float | int | str | None:
         if value is not None and seconds(value) <= 0:
-            raise ValueError(f"timeout must be more than 0 seconds, but is {value!r}")
+            raise ValueError(f"{info.field_name} must be more than 0 seconds, but is {value!r}")
         return value
 
     @field_validator("memory")
@@ -125,6 +130,13 @@ class SearchTable(_Table):
     def _readable_size(cls, value: float | int | str) -> float | int | str:
         if quantity(value, "bytes") < 0:
             raise ValueError(f"memory must not be negative, but is {value!r}")
+        return value
+
+    @field_validator("candidate_memory")
+    @classmethod
+    def _some_memory(cls, value: float | int | str | None) -> float | int | str | None:
+        if value is not None and not 1 <= quantity(value, "bytes") < inf:
+            raise ValueError(f"candidate_memory must be a number of bytes above 0, but is {value!r}")
         return value
 
     @model_validator(mode="after")
@@ -146,6 +158,21 @@ class SearchTable(_Table):
     def seconds(self) -> float | None:
         """The timeout in seconds."""
         return None if self.timeout is None else seconds(self.timeout)
+
+    @property
+    def candidate_seconds(self) -> float | None:
+        """How long one candidate may take."""
+        return None if self.candidate_timeout is None else seconds(self.candidate_timeout)
+
+    @property
+    def candidate_bytes(self) -> int | None:
+        """The memory that one candidate may take, in bytes."""
+        return None if self.candidate_memory is None else int(quantity(self.candidate_memory, "bytes"))
+
+    @property
+    def in_workers(self) -> bool:
+        """Whether candidates are judged in processes of their own: only these can be ended."""
+        return self.workers > 1 or self.candidate_timeout is not None or self.candidate_memory is not None
 
 
 class LatencyTable(_Table):

@@ -147,6 +147,28 @@ class ModelEvaluator:
         with self.spent.on("costs"):
             return {metric.name: _many(cost, group) for metric, cost in self._costs.items()}
 
+    def priced(self, candidates: Sequence[Assignment], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Outcomes that an evaluator of the same qualities, but without costs, gave; with the costs in them."""
+        pairs = zip(outcomes, self._each(candidates, self._prices), strict=True)
+        return [
+            outcome if isinstance(outcome, Failure) else self._with_price(outcome, price)
+            for outcome, price in pairs
+        ]
+
+    def _prices(self, group: Sequence[Assignment]) -> list[dict[str, float]]:
+        columns = self.costs(group)
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [
+            {} for _ in group
+        ]
+
+    def _with_price(self, outcome: Measurement, price: dict[str, float] | Failure) -> Outcome:
+        if isinstance(price, Failure):
+            return Failure(price.reason, outcome.seconds)
+        values = {**outcome.values, **price}
+        if all(map(math.isfinite, price.values())):
+            return Measurement(values, outcome.seconds)
+        return self._outcomes({name: [value] for name, value in values.items()}, outcome.seconds)[0]
+
     @property
     def passes(self) -> tuple[int, ...]:
         """How many examples each pass over the split has."""

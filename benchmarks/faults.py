@@ -1,0 +1,218 @@
+"""Processes of a search that are killed at any moment, and what that does to its trials.
+
+A search is run once undisturbed, in one process. Then the same search is run with two workers, while SIGKILL
+hits these and their coordinator at random moments; a coordinator that was killed is started again by the
+same command. At the end the log must hold every trial of the undisturbed run exactly once, with the same values,
+and no process may be left.
+
+python benchmarks/faults.py [brute-force tpe …] [--faults 50] [--seed 0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bitfront import log
+
+PARTS = """
+import torch
+from torch import nn
+
+def net(width=384):
+    return nn.Sequential(nn.Linear(16, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+
+def data(examples=2048):
+    x = torch.randn(examples, 16, generator=torch.Generator().manual_seed(0))
+    split = (x, x[:, :4].argmax(1))
+    return {"calibration": (x[:128], split[1][:128]), "search": split, "test": split}
+"""
+
+RECIPE = """
+[model]
+factory = "parts.py:net"
+
+[data]
+factory = "parts.py:data"
+
+[[space]]
+match = "type:linear"
+weight = ["int8c", "int6c", "int4c", "int2c"]
+input = ["uint8", "uint4"]
+
+[metrics]
+loss = {{}}
+size = {{}}
+
+[search]
+strategy = "{strategy}"
+trials = {trials}
+"""
+
+COORDINATOR_SHARE = 0.3  # of the faults
+
+
+@dataclass
+class Tally:
+    """What was done to the runs of one strategy, and what became of their trials."""
+
+    strategy: str
+    faults: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    trials: int = 0
+    lost: int = 0
+    doubled: int = 0
+    differing: int = 0
+    left: int = 0  # processes that stayed
+
+
+def make_folder(folder: Path, strategy: str, trials: int) -> None:
+    """A recipe with its model and data; one candidate takes some milliseconds."""
+    (folder / "parts.py").write_text(PARTS)
+    (folder / "recipe.toml").write_text(RECIPE.format(strategy=strategy, trials=trials))
+
+
+def start(folder: Path, run: str, workers: int = 2) -> subprocess.Popen[bytes]:
+    """The search, as a process."""
+    options = ["-q", "--json", "--run", run, "--workers", str(workers)]
+    command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", *options]
+    with (folder / "said.txt").open("wb") as said:
+        return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+
+
+def trials_of(run: Path) -> list[Any]:
+    """What the log holds, without what the clock says."""
+    trials = log.read(run / log.NAME).trials
+    return [(t.number, t.batch, t.assignment, t.values, t.failed) for t in trials]
+
+
+def workers_of(coordinator: int) -> list[int]:
+    """Its children that still run."""
+    found: list[int] = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            number, rest = status.read_text().split(" ", 1)
+            state, parent = rest.rpartition(") ")[2].split()[:2]
+            if int(parent) == coordinator and state != "Z":
+                found.append(int(number))
+    return found
+
+
+def lines(run: Path) -> int:
+    path = run / log.NAME
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def disturb(
+    folder: Path, run: str, tally: Tally, faults: int, chance: random.Random, victims: Sequence[str] = ()
+) -> None:
+    """Run the search to its end, with faults until there were so many.
+
+    `victims` says whom the first faults hit; the others are drawn.
+    """
+    wanted = list(victims)
+    process = start(folder, run)
+    try:
+        while process.poll() is None and tally.faults.total() < faults:
+            drawn = chance.random() < COORDINATOR_SHARE
+            victim = wanted[0] if wanted else "coordinator" if drawn else "worker"
+            workers = _hit(process, folder / run, victim, chance)
+            if not workers:
+                break
+            wanted = wanted[1:]
+            tally.faults[victim] += 1
+            if victim == "coordinator":
+                process.wait()
+                process = start(folder, run)  # at once: nothing that is left may keep it out
+                tally.left += _left(workers)
+        if process.wait():
+            raise SystemExit((folder / "said.txt").read_text())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _hit(process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random) -> list[int]:
+    """Kill one at a random moment; the workers that there were, none where the search had ended before."""
+    # A coordinator gets on a little before it is hit, or the search would never end.
+    least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
+    while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
+        time.sleep(0.001)
+    time.sleep(1.5 * chance.random())
+    workers = workers_of(process.pid)
+    if process.poll() is not None or not workers:
+        return []
+    with suppress(ProcessLookupError):
+        os.kill(process.pid if victim == "coordinator" else chance.choice(workers), signal.SIGKILL)
+    return workers
+
+
+def _left(workers: Sequence[int]) -> int:
+    """How many stay when their coordinator has gone."""
+    end = time.monotonic() + 30
+    alive = [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    while alive and time.monotonic() < end:
+        time.sleep(0.01)
+        alive = [worker for worker in alive if Path(f"/proc/{worker}").exists()]
+    return len(alive)
+
+
+def compare(whole: Sequence[Any], found: Sequence[Any], tally: Tally) -> None:
+    """Count trials that are missing, there twice, or other than they were."""
+    tally.runs += 1
+    tally.trials += len(whole)
+    keys, expected = Counter(trial[2] for trial in found), {trial[2]: trial for trial in whole}
+    tally.lost += sum(key not in keys for key in expected)
+    tally.doubled += sum(count - 1 for count in keys.values())
+    tally.differing += sum(expected.get(trial[2]) != trial for trial in found)
+
+
+def measure(
+    folder: Path, strategy: str, trials: int, faults: int, seed: int, victims: Sequence[str] = ()
+) -> Tally:
+    """All faults of one strategy, over as many runs as they take."""
+    chance, tally = random.Random(f"{strategy} {seed}"), Tally(strategy)
+    make_folder(folder, strategy, trials)
+    if start(folder, "whole", workers=1).wait():
+        raise SystemExit((folder / "said.txt").read_text())
+    whole = trials_of(folder / "whole")
+    while tally.faults.total() < faults:
+        run = f"run{tally.runs}"
+        disturb(folder, run, tally, faults, chance, victims)
+        compare(whole, trials_of(folder / run), tally)
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("strategies", nargs="*", default=["brute-force", "tpe"])
+    parser.add_argument("--faults", type=int, default=50, help="of each strategy")
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    print(f"{'strategy':12} {'faults':>6} {'workers':>8} {'coordinators':>13} {'runs':>5} {'trials':>7} "
+          f"{'lost':>5} {'doubled':>8} {'differing':>10} {'processes left':>15}")  # fmt: skip
+    for strategy in options.strategies:
+        with tempfile.TemporaryDirectory() as folder:
+            tally = measure(Path(folder), strategy, options.trials, options.faults, options.seed)
+        print(f"{strategy:12} {tally.faults.total():6} {tally.faults['worker']:8} "
+              f"{tally.faults['coordinator']:13} {tally.runs:5} {tally.trials:7} {tally.lost:5} "
+              f"{tally.doubled:8} {tally.differing:10} {tally.left:15}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""What a recipe says of worker processes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from bitfront.errors import RecipeError
+from bitfront.metric import Metric
+from bitfront.recipe.schema import SearchTable
+
+
+def check_workers(search: SearchTable, device: torch.device, measured: Sequence[Metric]) -> list[str]:
+    """A note on what workers don't do.
+
+    Raises:
+        RecipeError: there can't be workers, or no limit on their memory.
+    """
+    if search.in_workers and device.type != "cpu":
+        wanted = [
+            key for key in ("candidate_timeout", "candidate_memory") if getattr(search, key) is not None
+        ]
+        key = "workers" if search.workers > 1 else wanted[0]
+        raise RecipeError(
+            f'{key} is for searches on the processor: where device = "{device.type}", one process evaluates '
+            f"and fills the device by itself. Leave {key} out.",
+            ("search", key),
+        )
+    if search.candidate_memory is not None and sys.platform != "linux":
+        raise RecipeError(
+            "candidate_memory needs Linux: elsewhere no limit on the memory of a process counts its tensors.",
+            ("search", "candidate_memory"),
+        )
+    if search.workers > 1 and measured:
+        return [
+            f"workers = {search.workers}: they judge quality. {measured[0].name} is measured by the "
+            "coordinator alone, while no worker works."
+        ]
+    return []

@@ -1,0 +1,41 @@
+"""What a worker needs to judge candidates, and nothing else: no module, no recipe, no costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bitfront.formats.observation import Observation
+from bitfront.quality.base import Quality
+from bitfront.runtime.candidate import Candidates
+from bitfront.runtime.data import Examples
+from bitfront.runtime.evaluator import ModelEvaluator
+from bitfront.runtime.plan import Plan
+from bitfront.space import Space
+
+
+@dataclass(frozen=True)
+class Material:
+    """The compiled model with its weights, what calibration saw, the examples and what is measured on them.
+
+    `batch_size` is the evaluator's, `memory` the bytes that one worker may keep for later candidates, `threads`
+    those of torch in a worker. `candidate_memory` is what candidates may take beyond all that, in bytes.
+    Costs aren't part of it: they are arithmetic, and the coordinator adds them.
+    """
+
+    plan: Plan
+    observations: Mapping[str, Observation]
+    calibration: str
+    space: Space
+    examples: Examples
+    batch_size: int
+    qualities: tuple[Quality, ...]
+    memory: int
+    threads: int = 1
+    candidate_memory: int | None = None
+
+    def judge(self) -> ModelEvaluator:
+        """A fresh evaluator: it has kept nothing yet."""
+        half = self.memory // 2
+        candidates = Candidates(self.plan, self.observations, self.calibration, half)
+        return ModelEvaluator(self.plan, candidates, self.examples, self.batch_size, self.qualities, {}, half)
