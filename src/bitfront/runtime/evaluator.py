@@ -19,7 +19,7 @@ from bitfront.quality.base import Quality
 from bitfront.runtime.blocks import Blocks, Indexes
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
-from bitfront.runtime.memory import hold_freed_memory
+from bitfront.runtime.memory import FreedMemory
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.statistics import (
     Contributed,
@@ -70,7 +70,7 @@ class ModelEvaluator:
         self.qualities = tuple(qualities)
         self._costs = dict(costs)
         self.worth_keeping = 1e-3  # seconds of a candidate from which on its states are kept for others
-        hold_freed_memory()
+        self._freed = FreedMemory()
         on_gpu = any(tensor.is_cuda for tensor in plan.stored.values())
         self._together = Together(plan, candidates, _GPU_TILE if on_gpu else _TILE, memory)
         self._parts = self._passes(examples)
@@ -141,6 +141,7 @@ class ModelEvaluator:
             with torch.inference_mode(), self.spent.on("model"):
                 emit = partial(self._fill, table=table, part=part)
                 self._together.run(group, part.examples.inputs, emit, part.number)
+        self._freed.limit()
 
     def costs(self, group: Sequence[Assignment]) -> dict[str, list[float]]:
         """What is known exactly of each candidate, by the metric's name."""
