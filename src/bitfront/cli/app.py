@@ -56,7 +56,7 @@ def inspect(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet
 @app.command()
 def train(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet: Quiet = False) -> None:
     """Fit the float model and save its weights where the recipe expects them."""
-    from bitfront.cli.preparing import train_recipe
+    from bitfront.cli.training import train_recipe
 
     train_recipe(recipe, tuple(set_), json, quiet)
 

@@ -159,13 +159,23 @@ class LatencyTable(_Table):
     receipt: Literal["error", "flag"] = "error"
 
 
-class TrainTable(_Table):
-    """How `bitfront train` fits the float model."""
+class _Fitting(_Table):
+    """What every training is told."""
 
     epochs: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     batch_size: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class TrainTable(_Fitting):
+    """How `bitfront train` fits the float model."""
+
+    patience: int | None = Field(default=None, ge=1)
+    keep: Literal["best", "last"] = "best"
 
 
 class Recipe(_Table):
