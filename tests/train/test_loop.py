@@ -111,7 +111,7 @@ def test_what_a_tracker_is_told() -> None:
 
 
 def test_training_that_diverges_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"loss became (nan|inf) in epoch \d+; try a smaller"):
+    with pytest.raises(DataError, match=r"loss became (NaN|infinite) in epoch \d+; try a smaller"):
         fit(network(), examples(), examples(), Settings(9, 1e30, 32, 0, "sgd", "constant"))
 
 

@@ -178,6 +178,27 @@ class TrainTable(_Fitting):
     keep: Literal["best", "last"] = "best"
 
 
+class FinetuneTable(_Fitting):
+    """How `bitfront finetune` trains candidates, and a search whose candidates are fine-tuned."""
+
+    epochs: int = Field(default=10, ge=1)
+    schedule: Literal["one-cycle", "cosine", "constant"] = "cosine"
+    split: str = "train"
+    distillation: float | int = Field(default=0.5, ge=0, le=1)
+    temperature: float | int = Field(default=1.0, gt=0)
+    learned_scales: bool = True
+    batch_norm: Literal["frozen", "updated"] = "frozen"
+
+    @field_validator("split")
+    @classmethod
+    def _no_judge(cls, value: str) -> str:
+        if value in ("search", "test"):
+            raise ValueError(
+                f"the {value} split judges, and is never trained on: leave 'split' out, or name another"
+            )
+        return value
+
+
 class Recipe(_Table):
     """A whole recipe. `model` and `data` are missing where both were given from Python."""
 
@@ -187,6 +208,7 @@ class Recipe(_Table):
     metrics: dict[str, MetricTable]
     search: SearchTable = SearchTable()
     train: TrainTable = TrainTable()
+    finetune: FinetuneTable = FinetuneTable()
     latency: LatencyTable | None = None
 
     @field_validator("space")

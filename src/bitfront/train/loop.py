@@ -8,6 +8,7 @@ arXiv:1412.6980), AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) and SGD w
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,6 +54,10 @@ class Settings:
     steps: int | None = None
 
 
+class DivergedError(DataError):
+    """The loss became NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """Mean training loss (nats), and where it is judged accuracy (fraction) and loss on the search split."""
@@ -61,6 +66,7 @@ class Epoch:
     loss: float
     accuracy: float = math.nan
     judged_loss: float = math.nan
+    seconds: float = field(default=0.0, compare=False)  # of training until then, over all sittings
 
     def better_than(self, other: Epoch) -> bool:
         """By accuracy; among equal ones by the loss on the search split. An epoch that wasn't judged never is."""
@@ -130,7 +136,7 @@ def train(
     without the break. One of other settings or another key is written over.
 
     Raises:
-        DataError: the loss becomes NaN or infinite.
+        DivergedError: the loss becomes NaN or infinite.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -150,6 +156,7 @@ def _train(
     identity = f"{key} {asdict(settings)}"
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)) is not None:
         progress = _resume(found, learner, optimizer, schedule, generator)
+    begun = time.perf_counter() - (progress.epochs[-1].seconds if progress.epochs else 0.0)
     for number in range(len(progress.epochs) + 1, epochs + 1):
         if _tired(progress, settings):
             break
@@ -159,7 +166,8 @@ def _train(
             raise DataError(
                 f"The training loss became {loss} in epoch {number}; try a smaller learning rate."
             )
-        epoch = Epoch(number, loss, *(learner.judge() or ()))
+        judged = learner.judge() or (math.nan, math.nan)
+        epoch = Epoch(number, loss, *judged, seconds=time.perf_counter() - begun)
         progress.epochs.append(epoch)
         if settings.keep == "best" and epoch.better_than(progress.best):
             progress.best, progress.best_state = epoch, learner.state()

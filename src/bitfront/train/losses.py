@@ -42,7 +42,7 @@ class Task:
 class Distillation:
     """How much of the loss comes from the float model's outputs (0 … 1), and how far these are softened."""
 
-    weight: float
+    weight: float = 0.0
     temperature: float = 1.0
 
     def loss(self, outputs: Tensor, reference: Tensor) -> Tensor:
