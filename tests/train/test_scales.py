@@ -115,7 +115,10 @@ def test_the_gradient_of_a_clip_by_differences(name: str) -> None:
 
     slope = (surrogate(1e-6) - surrogate(-1e-6)) / 2e-6 / sqrt(rows.shape[1] * largest)
     assert learned.logarithm.grad is not None
-    assert torch.allclose(learned.logarithm.grad.double(), slope, atol=1e-4)
+    # scales of groups are stored as fp16
+    assert torch.allclose(
+        learned.logarithm.grad.double(), slope, rtol=2e-3 if "g" in name else 1e-5, atol=1e-5
+    )
 
 
 def test_the_first_clip_leaves_less_error_than_the_peak() -> None:
