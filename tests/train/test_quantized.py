@@ -230,7 +230,11 @@ def test_a_break_leaves_no_trace(tmp_path: Path, batch_norm: Any) -> None:
 
 
 def test_labels_are_needed_unless_the_float_model_teaches_alone() -> None:
-    subject, unlabelled = Subject(), Examples(examples().inputs, None)
+    model = Net()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)  # so that there is something to tell apart
+    subject, unlabelled = Subject(model=model), Examples(examples().inputs, None)
     with pytest.raises(DataError, match="distillation = 1"):
         tune(subject.plan, subject.formats, subject.trained, unlabelled, PLAIN)
     taught = Tuning(SETTINGS, Distillation(1.0))
