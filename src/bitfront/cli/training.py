@@ -11,7 +11,6 @@ from bitfront.cli import console
 from bitfront.errors import RecipeError
 from bitfront.recipe import Job, Recipe, read
 from bitfront.recipe.locating import blamed, errors_located
-from bitfront.recipe.training import initial_model, task_of, training_examples
 from bitfront.report.numbers import duration
 from bitfront.train import Epoch, Settings, fit, save_weights
 from bitfront.train.checkpoint import fingerprint
@@ -35,9 +34,9 @@ def train_recipe(
         target = path.parent / _weights(recipe)
         checkpoint = target.with_name(f"{target.name}.checkpoint")
         job = Job(recipe, path.parent)
-        examples = training_examples(job)
+        examples = job.training()
         judge = job.splits.search
-        model = initial_model(job, table.seed)
+        model = job.initial_model(table.seed)
 
         def told(epoch: Epoch) -> None:
             watch(epoch)
@@ -54,7 +53,7 @@ def train_recipe(
                 judge,
                 Settings(**table.model_dump()),
                 told,
-                task=task_of(job),
+                task=job.task,
                 output=recipe.model.output if recipe.model else None,
                 checkpoint=checkpoint,
                 key=key,

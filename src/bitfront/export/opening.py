@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
-from bitfront.finetune import read_finetuned, tuned_job
+from bitfront.finetune import TunedJob, read_finetuned, tuned_job
 from bitfront.manifest import read_manifest
 from bitfront.metric import Metric, Objectives
 from bitfront.recipe import Job, read
@@ -44,8 +44,9 @@ class OpenRun:
         return tuned_job(self.job, self.directory, found), found.trial
 
     def job_of(self, trial: Trial) -> tuple[Job, Trial]:
-        """A trial of the search with its job."""
-        return self.job, trial
+        """A trial of the search with its job: where the search fine-tunes, one that has its tensors."""
+        tuned = self.job.tuned(trial.assignment)
+        return (self.job if tuned is None else TunedJob(self.job, tuned)), trial
 
     def trial(self, number: int) -> Trial:
         """The trial of that number.

@@ -18,12 +18,12 @@ from bitfront.finetune.record import FOLDER, FineTuned, append, read_finetuned, 
 from bitfront.metric import Failure, Measurement, Outcome
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job
-from bitfront.recipe.training import task_of, training_examples
-from bitfront.recipe.tuning import formats_of, trained_slots, tuning_of
+from bitfront.recipe.tuning import trained_slots, tuning_of
 from bitfront.results import Interval
 from bitfront.runtime.data import Examples
 from bitfront.space import Assignment
 from bitfront.train.checkpoint import fingerprint
+from bitfront.train.evaluator import formats_of
 from bitfront.train.loop import DivergedError, Epoch
 from bitfront.train.quantized import tune
 from bitfront.train.tuned import outputs_of, scale_record
@@ -50,7 +50,7 @@ def finetune_trials(
         RunError: another process writes the run.
     """
     _check_parents(parents)
-    examples = training_examples(job, job.recipe.finetune.split)
+    examples = job.training(job.recipe.finetune.split)
     data = fingerprint(examples.tensors)
     hashes = job.hashes()
     lock = Lock(run)
@@ -106,11 +106,11 @@ def _finetune(
     try:
         tuned, epochs = tune(
             job.plan,
-            formats_of(job, assignment),
-            trained_slots(job),
+            formats_of(job.plan, job.candidates, assignment),
+            trained_slots(job.graph, job.plan),
             examples,
             tuning_of(table),
-            task_of(job),
+            job.task,
             watch=told,
             checkpoint=work,
             key=key,

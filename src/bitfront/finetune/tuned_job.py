@@ -28,7 +28,7 @@ class TunedJob(Job):
     def __init__(self, job: Job, tuned: Tuned) -> None:
         super().__init__(job.recipe, job.directory, batch_size=job.batch_size, output=job._output)
         self._float = job
-        self.tuned = tuned
+        self._tuned = tuned
 
     @cached_property
     def model(self) -> nn.Module:
@@ -37,7 +37,7 @@ class TunedJob(Job):
         own = dict(model.named_parameters(remove_duplicate=False))
         own |= dict(model.named_buffers(remove_duplicate=False))
         with torch.no_grad():
-            for path, tensor in self.tuned.tensors.items():
+            for path, tensor in self._tuned.tensors.items():
                 own[path].copy_(tensor)
         return model
 
@@ -55,11 +55,11 @@ class TunedJob(Job):
 
     @cached_property
     def plan(self) -> Plan:
-        return self.tuned.plan(self._float.plan)
+        return self._tuned.plan(self._float.plan)
 
     @cached_property
     def candidates(self) -> TunedCandidates:
-        return TunedCandidates(self.plan, self.tuned)
+        return TunedCandidates(self.plan, self._tuned)
 
 
 def tuned_job(job: Job, run: Path, record: FineTuned) -> TunedJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import torch
 from bitfront import plugins
 from bitfront.errors import RecipeError, suggest
 from bitfront.formats.calibration import calibrator
-from bitfront.metric import Objectives
+from bitfront.metric import Metric, Objectives
 from bitfront.quality.base import Quality
 from bitfront.racing import PASSES, Race, hindrance
 from bitfront.recipe.checks import (
@@ -27,19 +28,29 @@ from bitfront.recipe.locating import blamed
 from bitfront.recipe.materials import Materials
 from bitfront.recipe.noise import standard_errors
 from bitfront.recipe.schema import LatencyTable
+from bitfront.recipe.tuning import trained_slots, tuning_of
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
+from bitfront.runtime.data import Examples
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
 from bitfront.runtime.sensitivity import sensitivities
+from bitfront.space import Assignment
 from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
+from bitfront.train.checkpoint import fingerprint
+from bitfront.train.evaluator import FinetuningEvaluator
+from bitfront.train.losses import Task
+from bitfront.train.tuned import Tuned
 
 if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.layers import Layers
     from bitfront.latency.lowering import Lowering
     from bitfront.latency.measure import MeasuredEvaluator, Measurer
+
+
+_NEXT_TOKEN = ("perplexity", "next_token_loss", "next_token_accuracy")
 
 
 class Job(Materials):
@@ -166,8 +177,39 @@ class Job(Materials):
             order = torch.Generator().manual_seed(self.recipe.search.seed)
             examples = examples.take(torch.randperm(len(examples), generator=order))
             width = min(width, -(-len(examples) // PASSES))
+        if self.recipe.search.finetune_steps:
+            return self._finetuning(examples, width, costs)
         memory = self.recipe.search.bytes // 2
         return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs, memory)
+
+    def _finetuning(
+        self, examples: Examples, width: int, costs: Mapping[Metric, Callable[[Assignment], float]]
+    ) -> FinetuningEvaluator:
+        table = self.recipe.finetune
+        return FinetuningEvaluator(
+            self.plan,
+            self.candidates,
+            examples,
+            width,
+            self.qualities,
+            costs,
+            training=self.training(table.split),
+            trained=trained_slots(self.graph, self.plan),
+            tuning=tuning_of(table, self.recipe.search.finetune_steps),
+            task=self.task,
+        )
+
+    def tuned(self, assignment: Assignment) -> Tuned | None:
+        """What a candidate of a search that fine-tunes is judged with; None where it is as it was rounded."""
+        if not self.recipe.search.finetune_steps or not assignment:
+            return None
+        assert isinstance(self.judge, FinetuningEvaluator)
+        return self.judge.tuned(assignment)
+
+    @property
+    def task(self) -> Task:
+        """What outputs and labels mean to training: next tokens where a metric is about them, else classes."""
+        return Task(next_token=any(quality.metric.name in _NEXT_TOKEN for quality in self.goals.qualities))
 
     def race(self, objectives: Objectives) -> tuple[Race | None, list[str]]:
         """What drops candidates early, where the recipe wants it; and a note where it wants it in vain."""
@@ -240,7 +282,10 @@ class Job(Materials):
 
     def hashes(self) -> dict[str, str]:
         """Fingerprints of what the outcomes depend on."""
-        return fingerprints(self.program, self.plan.stored.values(), self.splits, self.space)
+        found = fingerprints(self.program, self.plan.stored.values(), self.splits, self.space)
+        if self.recipe.search.finetune_steps:
+            found["training"] = fingerprint(self.training(self.recipe.finetune.split).tensors)
+        return found
 
     def header(self) -> dict[str, Any]:
         """The first line of the log: what a resumed run must share, in words where they are few."""
@@ -252,6 +297,16 @@ class Job(Materials):
             "combine": search.combine,
             "direction": search.direction,
             **({"racing": True} if search.racing else {}),
+            **(
+                {
+                    "finetune": {
+                        "steps": search.finetune_steps,
+                        **self.recipe.finetune.model_dump(exclude={"epochs"}),
+                    }
+                }
+                if search.finetune_steps
+                else {}
+            ),
             "calibration": self._calibration,
             "examples_per_batch": self.batch_size,
             "output": self._output,

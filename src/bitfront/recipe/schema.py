@@ -108,6 +108,7 @@ class SearchTable(_Table):
     workers: int = Field(default=1, ge=1)
     batch: int | None = Field(default=None, ge=1)
     racing: bool = False
+    finetune_steps: int | None = Field(default=None, ge=1)
     stop_early: bool = False
     combine: Literal["weighted-sum"] | None = None
     direction: Literal["min", "max"] | None = None
@@ -134,6 +135,15 @@ class SearchTable(_Table):
             )
         if self.combine and not self.direction:
             raise ValueError('combine = "weighted-sum" needs direction = "min" or "max" beside it')
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_evaluation(self) -> SearchTable:
+        if self.finetune_steps and self.racing:
+            raise ValueError(
+                "finetune_steps trains every candidate before it is judged, and racing judges on parts of the "
+                "examples to save evaluations, which are the smaller work then: leave one out"
+            )
         return self
 
     @property

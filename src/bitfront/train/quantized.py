@@ -22,7 +22,7 @@ from bitfront.formats import Format
 from bitfront.runtime.columns import is_stored_norm
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Step
-from bitfront.train.loop import Epoch, Settings, Watch, train
+from bitfront.train.loop import DivergedError, Epoch, Settings, Watch, train
 from bitfront.train.losses import Distillation, Task
 from bitfront.train.scales import LearnedInput, LearnedWeight, learns_input, learns_weight
 from bitfront.train.tuned import Tuned
@@ -159,6 +159,8 @@ class QuantizedLearner:
     def stepped(self) -> None:
         for learned in self._learned.values():
             learned.stepped()
+            if not learned.logarithm.isfinite().all():
+                raise DivergedError("A learned scale became NaN or infinite; try a smaller learning rate.")
 
     def judge(self) -> None:
         """Nothing is judged: the budget is the same for every candidate, and the last state counts."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bitfront.formats import Axes, Format
 from bitfront.formats.element import Element, Integer
-from bitfront.formats.scale import SMALLEST, AbsoluteMaximum, Constant
+from bitfront.formats.scale import LARGEST, SMALLEST, AbsoluteMaximum, Constant
 
 _SHARES = tuple(share / 20 for share in range(20, 3, -1))  # of a group's peak, tried as the first clip
 
@@ -48,7 +48,7 @@ class LearnedInput:
     def format(self) -> Format:
         """The format with the scale as it is now."""
         scale = self._rule.scale[0] * self.logarithm.detach().double().exp().item()
-        rounded = torch.tensor(scale, dtype=torch.float32).clamp_(SMALLEST).item()
+        rounded = torch.tensor(scale, dtype=torch.float32).clamp_(SMALLEST, LARGEST).item()
         return self._format.with_scale(replace(self._rule, scale=(rounded,)))
 
     def __call__(self, values: Tensor) -> Tensor:
