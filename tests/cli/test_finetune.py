@@ -220,3 +220,28 @@ def test_trials_that_are_not_there(run: Path, bitfront: Any, tmp_path: Path) -> 
     said = bitfront("export", run, tmp_path / "o", "--to", "toml", "--trial", "f0")
     assert said.status == 2
     assert "weights of its own" in " ".join(said.err.split())
+
+
+def test_a_search_whose_candidates_are_fine_tuned(run: Path, bitfront: Any, tmp_path: Path) -> None:
+    change = ("--set", "search.finetune_steps=12", "--run", tmp_path / "tuned")
+    said = bitfront("search", "recipe.toml", "-q", "--json", *change)
+    assert said.status == 0, said.err
+    plain, tuned = (log.read(path / log.NAME).trials for path in (run, tmp_path / "tuned"))
+    assert [trial.assignment for trial in plain] == [trial.assignment for trial in tuned]
+    assert plain[0].values == tuned[0].values
+    losses = [(a.values["accuracy"], b.values["accuracy"]) for a, b in zip(plain[1:], tuned[1:], strict=True)]
+    assert sum(after for _, after in losses) > sum(before for before, _ in losses)
+    number = tuned[-1].number
+    said = bitfront(
+        "export", tmp_path / "tuned", tmp_path / "o", "--to", "safetensors", "--trial", number, "-q"
+    )
+    assert said.status == 0, said.err
+    examples = open_run(run).job.splits.search
+    right = (load(tmp_path / "o")(*examples.inputs).argmax(-1) == examples.targets).double().mean().item()
+    assert right == pytest.approx(tuned[-1].values["accuracy"])
+    said = bitfront("search", "recipe.toml", "-q", *change, "--set", "finetune.learning_rate=0.5")
+    assert said.status == 2
+    assert "finetune.learning_rate was 0.01 and is 0.5" in " ".join(said.err.split())
+    said = bitfront("search", "recipe.toml", *change, "--set", "search.racing=true")
+    assert said.status == 2
+    assert "leave one out" in " ".join(said.err.split())

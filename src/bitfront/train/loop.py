@@ -163,8 +163,9 @@ def _train(
         order = batches(len(examples), settings.batch_size, generator)[: total - (number - 1) * per_epoch]
         loss = _epoch(learner, examples, order, optimizer, schedule)
         if not math.isfinite(loss):
-            raise DataError(
-                f"The training loss became {loss} in epoch {number}; try a smaller learning rate."
+            became = "NaN" if math.isnan(loss) else "infinite"
+            raise DivergedError(
+                f"The training loss became {became} in epoch {number}; try a smaller learning rate."
             )
         judged = learner.judge() or (math.nan, math.nan)
         epoch = Epoch(number, loss, *judged, seconds=time.perf_counter() - begun)
