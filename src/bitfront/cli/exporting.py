@@ -24,6 +24,8 @@ def export_run(
     opened = open_run(run)
     job, chosen = opened.job_of(opened.knee()) if trial is None else opened.named(trial)
     name = str(chosen.number) if trial is None else trial
+    if exporter(to).run is None and name.isdecimal() and not opened.job.recipe.search.finetune_steps:
+        job = opened.job  # a recipe finds the rounding again
     if job is not opened.job and exporter(to).run is None:
         raise InputError(
             f"--to {to} writes a recipe, and trial {name} has weights of its own, which a recipe's float model "

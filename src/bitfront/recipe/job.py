@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from bitfront import plugins
 from bitfront.errors import RecipeError, suggest
@@ -35,6 +36,7 @@ from bitfront.runtime.compile import compile_plan
 from bitfront.runtime.data import Examples
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
+from bitfront.runtime.rounding import second_moments
 from bitfront.runtime.sensitivity import sensitivities
 from bitfront.space import Assignment
 from bitfront.spent import Spent
@@ -111,7 +113,13 @@ class Job(Materials):
             given = self.splits.calibration
             observations = observe(self.plan, given, self.batch_size, frozenset(self.space.sites))
         memory = self.recipe.search.bytes // 2
-        return Candidates(self.plan, observations, self._calibration, memory, self.spent)
+        if not self._rounds_by_calibration:
+            return Candidates(self.plan, observations, self._calibration, memory, self.spent)
+
+        def moments() -> dict[str, Tensor]:
+            return second_moments(self.plan, given, self.batch_size, frozenset(self.space.sites))
+
+        return Candidates(self.plan, observations, self._calibration, memory, self.spent, moments)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
@@ -162,6 +170,12 @@ class Job(Materials):
                 f'can\'t be a metric where device = "{self.device.type}".',
                 ("search", "device"),
             )
+        if self._rounds_by_calibration:
+            raise RecipeError(
+                'weight_rounding = "calibrated" can\'t go with a measured latency yet: the front is measured again '
+                "as it is exported, with weights rounded to nearest.",
+                ("data", "weight_rounding"),
+            )
         from bitfront.latency.check import check_space
 
         return check_space(self.layers, self.space, self._latency.no_kernel)
@@ -200,11 +214,30 @@ class Job(Materials):
         )
 
     def tuned(self, assignment: Assignment) -> Tuned | None:
-        """What a candidate of a search that fine-tunes is judged with; None where it is as it was rounded."""
-        if not self.recipe.search.finetune_steps or not assignment:
+        """The tensors that a candidate is judged with, where they aren't the float model's rounded to nearest.
+
+        That is in a search that fine-tunes, and where calibration decides how weights are rounded.
+        """
+        if not assignment:
             return None
-        assert isinstance(self.judge, FinetuningEvaluator)
-        return self.judge.tuned(assignment)
+        if self.recipe.search.finetune_steps:
+            assert isinstance(self.judge, FinetuningEvaluator)
+            return self.judge.tuned(assignment)
+        if not self._rounds_by_calibration:
+            return None
+        plan, candidates = self.plan, self.candidates
+        chosen = {site: name for site, name in assignment.items() if name != "fp32"}
+        slots = {site: plan.weight_slots[site] for site in chosen if site in plan.weight_slots}
+        return Tuned(
+            tensors={
+                plan.paths[slot]: candidates.prepared(site, chosen[site]) for site, slot in slots.items()
+            },
+            inputs={s: candidates.input_format(s, name) for s, name in chosen.items() if s not in slots},
+        )
+
+    @property
+    def _rounds_by_calibration(self) -> bool:
+        return self.recipe.data is not None and self.recipe.data.weight_rounding == "calibrated"
 
     @property
     def task(self) -> Task:
@@ -297,6 +330,7 @@ class Job(Materials):
             "combine": search.combine,
             "direction": search.direction,
             **({"racing": True} if search.racing else {}),
+            **({"weight_rounding": "calibrated"} if self._rounds_by_calibration else {}),
             **(
                 {
                     "finetune": {

@@ -40,6 +40,7 @@ class DataTable(_Table):
     search: int | None = Field(default=None, ge=1)
     test: int | None = Field(default=None, ge=1)
     calibration_method: str = "minmax"
+    weight_rounding: Literal["nearest", "calibrated"] = "nearest"
 
 
 class RuleTable(_Table):
