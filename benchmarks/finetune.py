@@ -1,6 +1,6 @@
 """What fine-tuning gives back: accuracy in float, after rounding alone, and after training with the quantizers.
 
-python benchmarks/finetune.py digits | tables | jets [PATH] | resnet [EPOCHS [COPIES]]
+python benchmarks/finetune.py digits | tables | jets [PATH] | rounding | resnet [EPOCHS [COPIES]]
 
 Every figure is measured here, on the machine that runs it, on test examples that took part in nothing: neither in
 training, nor in choosing an epoch (the last one counts). The data lies in the folder named by BITFRONT_DATA, and is
@@ -49,7 +49,7 @@ PUBLISHED = (
 def main() -> None:
     """Print the table that was asked for."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    names = {"digits": digits, "tables": tables, "jets": jets, "resnet": resnet}
+    names = {"digits": digits, "tables": tables, "jets": jets, "rounding": rounding, "resnet": resnet}
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.exit(f"usage: {sys.argv[0]} {' | '.join(names)}")
     names[sys.argv[1]](*sys.argv[2:])
@@ -137,6 +137,40 @@ def _six_bits(model: nn.Module, data: Data, few: bool) -> None:
     _compare(job, [uniform(job, weight, given) for weight, given in pairs], table)
 
 
+def rounding() -> None:
+    """Weights alone in few bits, without training: rounded to nearest, and so that outputs change least."""
+    models = load_shared_models()
+    cases: dict[str, tuple[nn.Module, Data]] = {}
+    for name, model in (("letter", models.letter_mlp()), ("dry_bean", models.dry_bean_mlp())):
+        stored = np.load(SHARED / f"tabular/{name}.npz")
+        x, y = (torch.from_numpy(stored[f"{part}_train"][:4096]) for part in "xy")
+        held = torch.from_numpy(stored["x_test"]), torch.from_numpy(stored["y_test"]).long()
+        cases[name] = model, {"calibration": (x, y.long()), "search": held}
+    train, test = (np.load(SHARED / f"cifar10/{name}.npz") for name in ("train1024", "test761"))
+    cases["ResNet-20"] = (
+        models.resnet20(),
+        {
+            "calibration": (normalised(train["x"][:256]), torch.from_numpy(train["y"][:256]).long()),
+            "search": (normalised(test["x"]), torch.from_numpy(test["y"]).long()),
+        },
+    )
+    names = ["int5c", "int4c", "int3c", "int2c"]
+    rules = [{"match": kind, "weight": names} for kind in ("type:conv2d", "type:linear")]
+    print("| network | float | weights | to nearest | calibrated | seconds of rounding |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, (model, data) in cases.items():
+        jobs = [make_job(model, data, rules, rounding=how) for how in ("nearest", "calibrated")]
+        for bits in names:
+            candidate = uniform(jobs[0], bits, "")
+            found = [job.evaluator.evaluate([FLOAT, candidate]) for job in jobs]
+            spent = jobs[1].spent.seconds["quantize"]
+            print(
+                f"| {name} | {_accuracy(found[0][0]):.2%} | {bits} | {_accuracy(found[0][1]):.2%} "
+                f"| {_accuracy(found[1][1]):.2%} | {spent:.1f} |",
+                flush=True,
+            )
+
+
 def resnet(epochs: str = "6", copies: str = "4") -> None:
     """ResNet-20 in eight bits without training, in four after training on 1,024 images and shifted copies."""
     models = load_shared_models()
@@ -179,10 +213,23 @@ def shifted(pixels: Tensor, labels: Tensor, copies: int) -> tuple[Tensor, Tensor
 
 
 def make_job(
-    model: nn.Module, data: Any, rules: list[dict[str, Any]], search: dict[str, Any] | None = None
+    model: nn.Module,
+    data: Any,
+    rules: list[dict[str, Any]],
+    search: dict[str, Any] | None = None,
+    rounding: str = "nearest",
 ) -> Job:
-    """A job on accuracy and size."""
-    document = {"space": rules, "metrics": {"accuracy": {}, "size": {}}, "search": search or {}}
+    """A job on accuracy and size; layers that the model lacks are no mistake."""
+    kinds = {"type:conv2d": nn.Conv2d, "type:linear": nn.Linear}
+    there = [
+        rule for rule in rules if any(isinstance(module, kinds[rule["match"]]) for module in model.modules())
+    ]
+    document = {
+        "data": {"factory": "given:here", "weight_rounding": rounding},
+        "space": there,
+        "metrics": {"accuracy": {}, "size": {}},
+        "search": search or {},
+    }
     return Job(from_document(document), Path(), model.eval(), data, 256)
 
 
@@ -216,7 +263,7 @@ def _compare(job: Job, candidates: list[Assignment], table: FinetuneTable | None
 
 
 def _finetuned(job: Job, candidate: Assignment, table: FinetuneTable) -> Outcome:
-    formats = formats_of(job.plan, job.candidates, candidate)
+    formats = formats_of(job.plan, job.candidates, candidate, table.learned_scales)
     trained = trained_slots(job.graph, job.plan)
 
     def watch(epoch: Any) -> None:

@@ -106,7 +106,7 @@ def _finetune(
     try:
         tuned, epochs = tune(
             job.plan,
-            formats_of(job.plan, job.candidates, assignment),
+            formats_of(job.plan, job.candidates, assignment, table.learned_scales),
             trained_slots(job.graph, job.plan),
             examples,
             tuning_of(table),

@@ -56,9 +56,10 @@ class Candidates:
             if site not in slots and name != "fp32"
         }
 
-    def input_format(self, site: str, name: str) -> Format:
-        """The format of an input site with the scale that calibration found for it."""
-        return calibrate(format(name), self._observations[site], self._calibration, self._plan.axes[site])
+    def input_format(self, site: str, name: str, method: str = "") -> Format:
+        """The format of an input site with the scale that calibration found for it, by another method if given."""
+        method = method or self._calibration
+        return calibrate(format(name), self._observations[site], method, self._plan.axes[site])
 
     def weight(self, site: str, name: str) -> Tensor:
         """The stored tensor of a site in a format."""

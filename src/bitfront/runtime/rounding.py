@@ -61,8 +61,8 @@ def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, 
     def watch(values: Tensor, *rest: Any, **named: Any) -> Any:
         per_example = max(1, values[:1].numel() * shape[2:].numel())
         for part in values.split(max(1, _AT_ONCE // per_example)):
-            rows = patches(part, shape).double()
-            found[site] = found.get(site, 0) + rows.T @ rows
+            rows = patches(part, shape).float()
+            found[site] = found.get(site, 0) + (rows.T @ rows).double()
         return function(values, *rest, **named)
 
     return replace(step, function=watch)

@@ -99,7 +99,7 @@ class FinetuningEvaluator(ModelEvaluator):
         """
         settings = self._tuning.settings
         tuning = replace(self._tuning, settings=replace(settings, seed=seed_of(candidate, settings.seed)))
-        formats = formats_of(self.plan, self.candidates, candidate)
+        formats = formats_of(self.plan, self.candidates, candidate, tuning.learned_scales)
         return tune(self.plan, formats, self._trained, self._training, tuning, self._task)[0]
 
 
@@ -113,10 +113,14 @@ def seed_of(candidate: Assignment, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(spelled.encode()).digest()[:7])
 
 
-def formats_of(plan: Plan, candidates: Candidates, candidate: Assignment) -> dict[str, Format]:
-    """The format of every site that is quantized; inputs as the float model's calibration found them."""
+def formats_of(plan: Plan, candidates: Candidates, candidate: Assignment, learned: bool) -> dict[str, Format]:
+    """The format of every site that is quantized; inputs as calibration on the float model found them.
+
+    Where scales are learned they begin with those of least squared error, from which training gets further.
+    """
+    method = "mse" if learned else ""
     return {
-        site: format(name) if site in plan.weight_slots else candidates.input_format(site, name)
+        site: format(name) if site in plan.weight_slots else candidates.input_format(site, name, method)
         for site, name in candidate.items()
         if name != "fp32"
     }

@@ -41,7 +41,7 @@ class TunedCandidates(Candidates):
         super().__init__(plan, {}, "minmax")
         self._tuned = tuned
 
-    def input_format(self, site: str, name: str) -> Format:
+    def input_format(self, site: str, name: str, method: str = "") -> Format:
         """The format of an input site with the scale that it was trained with."""
         found = self._tuned.inputs[site]
         if found.name != name:
