@@ -133,7 +133,7 @@ def _six_bits(model: nn.Module, data: Data, few: bool) -> None:
         "input": list(dict.fromkeys(given for _, given in pairs)),
     }
     job = make_job(model, data, [{"match": "type:linear", **names}])
-    table = FinetuneTable(epochs=10, batch_size=256)
+    table = FinetuneTable(epochs=20, batch_size=256, learning_rate=0.003)
     _compare(job, [uniform(job, weight, given) for weight, given in pairs], table)
 
 
