@@ -66,6 +66,10 @@ def test_a_trial_gets_better_and_names_its_parent(run: Path, bitfront: Any) -> N
     (record,) = read_finetuned(run)
     assert record.trial.assignment == log.read(run / log.NAME).trials[number].assignment
     assert "After fine-tuning" in (run / "report.html").read_text()
+    other = bitfront(
+        "finetune", run, "--trial", number, "--json", "-q", "--set", "finetune.epochs=1"
+    ).document
+    assert other["finetuned"][0]["trial"] == "f1"  # of other settings it is another trial
     assert bitfront("search", "recipe.toml", "-q", "--set", "search.trials=8").status == 0
     assert "After fine-tuning" in (run / "report.html").read_text()
 
@@ -177,7 +181,7 @@ def test_other_weights_than_those_recorded_are_refused(run: Path, bitfront: Any,
 
 
 def test_training_that_diverges_is_a_failure_and_no_end(run: Path, bitfront: Any, tmp_path: Path) -> None:
-    change = ("--set", "finetune.learning_rate=1e38", "--set", "finetune.optimizer=sgd")
+    change = ("--set", "finetune.learning_rate=1e30", "--set", "finetune.optimizer=sgd")
     said = bitfront("finetune", run, "--trial", 2, *change, "--json")
     assert said.status == 0, said.err
     (found,) = said.document["finetuned"]

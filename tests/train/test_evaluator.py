@@ -83,7 +83,7 @@ def test_what_is_exported_is_what_was_judged() -> None:
 
 
 def test_a_candidate_that_diverges_is_a_failure() -> None:
-    found = job(optimizer="sgd", learning_rate=1e37)
+    found = job(optimizer="sgd", learning_rate=1e30)
     outcomes = found.evaluator.evaluate([FLOAT, found.space.point(0), found.space.point(3)])
     assert isinstance(outcomes[0], Measurement)
     assert all(isinstance(outcome, Failure) for outcome in outcomes[1:])

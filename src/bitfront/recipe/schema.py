@@ -174,7 +174,7 @@ class _Fitting(_Table):
     """What every training is told."""
 
     epochs: int = Field(default=20, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e30)
     batch_size: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
