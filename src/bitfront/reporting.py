@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,10 @@ from bitfront import log, plugins
 from bitfront.costs.base import Cost
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import write_whole
+from bitfront.finetune import fronts, read_finetuned
+from bitfront.finetune.fronts import member_json, record_json
 from bitfront.manifest import read_manifest
+from bitfront.metric import Objectives
 from bitfront.recipe import Job, read, to_toml
 from bitfront.report.page import page
 from bitfront.report.page_source import Source
@@ -31,7 +34,8 @@ def write_report(job: Job, results: Results, header: Mapping[str, Any], director
     """
     try:
         manifest = read_manifest(directory)
-        source = _source(job, directory, results.to_json(), results.trials, header, manifest)
+        document = results.to_json() | finetuned_document(directory, results.trials, results.objectives)
+        source = _source(job, directory, document, results.trials, header, manifest)
         write_whole(directory / PAGE, page(replace(source, terms=_terms(job))))
     except Exception as error:
         return f"{PAGE} could not be made ({type(error).__name__}: {error}); everything else of the run is there."
@@ -54,6 +58,8 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
     size = int(contents.header["examples_per_batch"])
     job = Job(recipe, Path(manifest["directory"]), None, None, size, contents.header.get("output"))
     trials = tuple(contents.trials)[: document["trials"]]
+    baseline = {name: float(value) for name, value in document["baseline"].items()}
+    document |= finetuned_document(directory, trials, job.goals.objectives(baseline))
     if len(contents.trials) > len(trials):
         say(
             f"The log has {len(contents.trials) - len(trials)} trials after those of {FRONT}; they are left out."
@@ -61,6 +67,30 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
     source = _source(job, directory, document, trials, contents.header, manifest)
     missing = _why_without_model(job, source)
     return replace(source, missing=missing) if missing else replace(source, terms=_terms(job))
+
+
+def finetuned_document(run: Path, trials: Sequence[Trial], objectives: Objectives) -> dict[str, Any]:
+    """What the page says of fine-tuned trials, under one key; empty where there are none."""
+    records = read_finetuned(run)
+    if not records:
+        return {}
+    found = fronts(trials, records, objectives)
+    return {
+        "finetuned": {
+            "trials": [record_json(record, trials) for record in records],
+            "front": [member_json(member) for member in found.after],
+        }
+    }
+
+
+def rewrite_report(run: Path) -> list[str]:
+    """Make the page of a run that ended anew; notes on what couldn't be made."""
+    try:
+        source = read_source(run)
+        write_whole(run / PAGE, page(source))
+    except Exception as error:  # whatever goes wrong with the page, what was fine-tuned is recorded
+        return [f"{PAGE} could not be made anew ({type(error).__name__}: {error})."]
+    return [source.missing] if source.missing else []
 
 
 def _front(directory: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _PLAIN = {
     "hashes.model": "the weights of the model",
     "hashes.graph": "the layers of the model",
     "hashes.data": "the calibration or search data",
+    "hashes.training": "the training data",
     "hashes.space": "the space (sites and formats)",
 }
 

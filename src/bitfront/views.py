@@ -12,6 +12,7 @@ from bitfront.recipe import Job
 from bitfront.results import Interval, Member
 from bitfront.runtime.module import QuantizedModule
 from bitfront.space import FLOAT
+from bitfront.train.tuned import TunedCandidates
 from bitfront.trial import Trial
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ class Candidate:
     def module(self) -> QuantizedModule:
         """An nn.Module with the candidate's quantizers in place."""
         job = self.job()
-        return QuantizedModule(job.plan, job.candidates, self.trial.assignment)
+        plan, candidates = job.plan, job.candidates
+        if (tuned := job.tuned(self.trial.assignment)) is not None:
+            plan = tuned.plan(plan)
+            candidates = TunedCandidates(plan, tuned)
+        return QuantizedModule(plan, candidates, self.trial.assignment)
 
 
 class StudyView:

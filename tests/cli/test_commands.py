@@ -190,7 +190,7 @@ def test_train_and_search(folder: Path, bitfront: Bitfront) -> None:
     recipe.write_text(text + "\n[train]\nepochs = 30\nlearning_rate = 0.05\nbatch_size = 47\n")
     said = bitfront("train", "recipe.toml", "--json")
     assert said.status == 0, said.err
-    assert set(said.document) == {"weights", "accuracy", "loss", "seconds"}
+    assert set(said.document) == {"weights", "accuracy", "loss", "seconds", "epoch"}
     assert said.document["weights"] == "out/w.safetensors"
     assert said.document["accuracy"] > 0.8
     assert len([line for line in said.err.splitlines() if line.startswith("epoch ")]) == 30

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch import Tensor
 
-from bitfront.formats import Axes, format
-from bitfront.formats.scale import Constant
+from bitfront.formats import Axes, Format, families, format
+from bitfront.formats.element import Integer
+from bitfront.formats.scale import Constant, NoScale
 
 
 def gradient(chosen, values, axes=Axes(None)):
@@ -49,3 +51,80 @@ def test_no_graph_without_need():
     with torch.no_grad():
         assert not format("int8").quantize(values.requires_grad_()).requires_grad
     assert format("int8").quantize(values).requires_grad
+
+
+EVERY = sorted({name for family in families().values() for name in family.examples})
+SCALED = [name for name in EVERY if not isinstance(format(name).scale, NoScale)]
+
+
+def surrogate(chosen: Format, values: Tensor, axes: Axes) -> Tensor:
+    """What the estimator is the gradient of: the identity, flat beyond the ends of each group's range."""
+    rows, restore = chosen.granularity.arrange(values, axes)
+    scale, offset = chosen.scale.parameters(rows.float(), chosen.element)
+    middle = torch.zeros(()) if offset is None or not isinstance(chosen.element, Integer) else offset
+    low = (chosen.element.lowest - chosen.element.margin - middle) * scale
+    high = (chosen.element.largest + chosen.element.margin - middle) * scale
+    return restore(torch.minimum(torch.maximum(rows, low), high))
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_gradient_is_that_of_the_surrogate_by_finite_differences(name: str) -> None:
+    """Along random directions, in float64, with the scales held at those of the values themselves."""
+    chosen, axes = format(name), Axes(0, (-1,))
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(6, 40, generator=generator, dtype=torch.float64)
+    values[0] *= 300  # beyond the range of fixed point and of small unscaled floats
+    weight = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+    leaf = values.clone().requires_grad_()
+    (chosen.quantize(leaf, axes) * weight).sum().backward()
+    assert leaf.grad is not None
+    held = _with_scales_held(chosen, values, axes)
+    step = 1e-6
+    for _ in range(5):
+        direction = torch.randn(values.shape, generator=generator, dtype=torch.float64)
+        ahead, behind = (surrogate(held, values + sign * step * direction, axes) for sign in (1, -1))
+        slope = ((ahead - behind) * weight).sum() / (2 * step)
+        assert (leaf.grad * direction).sum().item() == pytest.approx(slope.item(), rel=1e-6, abs=1e-6)
+
+
+def _with_scales_held(chosen: Format, values: Tensor, axes: Axes) -> Format:
+    if isinstance(chosen.scale, NoScale):
+        return chosen
+    rows, _ = chosen.granularity.arrange(values, axes)
+    scale, offset = chosen.scale.parameters(rows, chosen.element)
+    found = tuple(scale.flatten().tolist())
+    return chosen.with_scale(Constant(found, None if offset is None else tuple(offset.flatten().tolist())))
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_what_saturates_is_cut_off_in_every_format_with_a_scale(name: str) -> None:
+    """Worked out from the codes alone: a scale of one half, and values around the ends of the range."""
+    chosen = format(name).with_scale(Constant((0.5,)))
+    codes = chosen.element.values()
+    low, high, margin = codes[0].item(), codes[-1].item(), chosen.element.margin
+    inside = [low / 2, high / 2, (low - 0.9 * margin) / 2, (high + 0.9 * margin) / 2, (low + high) / 4]
+    outside = [(low - 1.1 * margin) / 2, (high + 1.1 * margin) / 2, 2 * high, 2 * low - 5.0]
+    assert gradient(chosen, inside + outside) == [1.0] * len(inside) + [0.0] * len(outside)
+
+
+@pytest.mark.parametrize("name", ["int8", "int4", "int3", "uint8", "uint4", "q3.4", "q1.6"])
+def test_the_estimator_is_the_mean_slope_of_the_staircase(name: str) -> None:
+    """Over whole steps a uniform quantizer rises as the identity does, and not at all beyond its ends."""
+    chosen, axes = format(name).with_scale(Constant((0.25,))), Axes(None)
+    low, high = chosen.element.lowest * 0.25, chosen.element.largest * 0.25
+    middles = torch.linspace(low + 0.26, high - 0.26, 50, dtype=torch.float64)
+    for centre, wanted in ((middles, 1.0), (torch.tensor([high + 2.0, low - 2.0]).double(), 0.0)):
+        rise = chosen.quantize(centre + 0.25, axes) - chosen.quantize(centre - 0.25, axes)
+        assert torch.allclose(rise / 0.5, torch.full_like(centre, wanted))
+        leaf = centre.clone().requires_grad_()
+        chosen.quantize(leaf, axes).sum().backward()
+        assert leaf.grad is not None
+        assert leaf.grad.tolist() == [wanted] * len(centre)
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_training_sees_the_bits_of_the_search(name: str, dtype: torch.dtype) -> None:
+    values = torch.randn(5, 37, generator=torch.Generator().manual_seed(1)).to(dtype)
+    trained = format(name).quantize(values.clone().requires_grad_(), Axes())
+    assert trained.detach().equal(format(name).quantize(values, Axes()))

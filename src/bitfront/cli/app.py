@@ -20,6 +20,7 @@ RecipeFile = Annotated[Path, typer.Argument(help="A recipe (TOML), native or MAS
 Changes = Annotated[
     list[str], typer.Option("--set", help="Override a setting: search.trials=50.", metavar="KEY=VALUE")
 ]
+_NO_NUMBERS: list[int] = []
 _NONE: list[str] = []  # typer hands over a list of its own
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
@@ -56,7 +57,7 @@ def inspect(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet
 @app.command()
 def train(recipe: RecipeFile, set_: Changes = _NONE, json: Json = False, quiet: Quiet = False) -> None:
     """Fit the float model and save its weights where the recipe expects them."""
-    from bitfront.cli.preparing import train_recipe
+    from bitfront.cli.training import train_recipe
 
     train_recipe(recipe, tuple(set_), json, quiet)
 
@@ -112,13 +113,33 @@ def compare(
 
 
 @app.command()
+def finetune(
+    run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
+    trial: Annotated[
+        list[int], typer.Option("--trial", help="The number of a trial; may be given again.", min=0)
+    ] = _NO_NUMBERS,
+    front: Annotated[bool, typer.Option("--front", help="Every trial of the front.")] = False,
+    knee: Annotated[bool, typer.Option("--knee", help="The trial at the knee of the front.")] = False,
+    set_: Changes = _NONE,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train trials of a run with their quantizers in place, measure them again, and draw the front anew."""
+    from bitfront.cli.finetuning import finetune_run
+
+    finetune_run(run, tuple(trial), front, knee, tuple(set_), json, quiet)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="What to write; it must not exist yet.", show_default=False)],
     to: Annotated[
         str, typer.Option("--to", help="onnx, qonnx, hls4ml, safetensors, toml or mase.", show_default=False)
     ],
-    trial: Annotated[int | None, typer.Option(help="The number of the trial.", min=0)] = None,
+    trial: Annotated[
+        str | None, typer.Option(help="The number of the trial, or f0, f1, … of a fine-tuned one.")
+    ] = None,
     knee: Annotated[bool, typer.Option("--knee", help="The trial at the knee of the front.")] = False,
     limit: Annotated[
         float | None,

@@ -8,11 +8,12 @@ from bitfront.cli import console
 from bitfront.errors import InputError
 from bitfront.export import Export, export_trial, open_run
 from bitfront.export.comparing import Comparison
+from bitfront.exporters import exporter
 from bitfront.report.numbers import human
 
 
 def export_run(
-    run: Path, trial: int | None, knee: bool, to: str, out: Path, limit: float | None, json: bool, quiet: bool
+    run: Path, trial: str | None, knee: bool, to: str, out: Path, limit: float | None, json: bool, quiet: bool
 ) -> None:
     """Export a trial of a run and say how near it comes to the simulator."""
     console.one_thread()
@@ -21,8 +22,18 @@ def export_run(
     if limit is not None and not limit >= 0:
         raise InputError(f"--limit is a share of the outputs' mean magnitude, at least 0, but is {limit}.")
     opened = open_run(run)
-    chosen = opened.knee() if trial is None else opened.trial(trial)
-    done = export_trial(opened.job, chosen, to, out, limit, say=(lambda text: None) if quiet else console.say)
+    job, chosen = opened.job_of(opened.knee()) if trial is None else opened.named(trial)
+    name = str(chosen.number) if trial is None else trial
+    if exporter(to).run is None and name.isdecimal() and not opened.job.recipe.search.finetune_steps:
+        job = opened.job  # a recipe finds the rounding again
+    if job is not opened.job and exporter(to).run is None:
+        raise InputError(
+            f"--to {to} writes a recipe, and trial {name} has weights of its own, which a recipe's float model "
+            "doesn't have: choose an export that holds them, such as onnx or safetensors."
+        )
+    say = (lambda text: None) if quiet else console.say
+    called = chosen.number if name.isdecimal() else name
+    done = export_trial(job, chosen, to, out, limit, say=say, name=called)
     if json:
         console.document(done.to_json())
     else:

@@ -1,9 +1,8 @@
-"""`bitfront init`, `inspect` and `train`: everything before the search."""
+"""`bitfront init` and `inspect`: what is known of a recipe before anything runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,13 @@ from rich.console import Console
 
 from bitfront.cli import console
 from bitfront.cli.starter import starter_recipe
-from bitfront.errors import DataError, InputError, RecipeError
+from bitfront.errors import InputError
 from bitfront.files import write_whole
 from bitfront.graph.calling import calling
 from bitfront.recipe import Job, Recipe, read
-from bitfront.recipe.locating import blamed, errors_located
-from bitfront.recipe.sources import split
+from bitfront.recipe.locating import errors_located
 from bitfront.report.inspection import inspection
-from bitfront.report.numbers import duration
 from bitfront.report.tables import layer_table
-from bitfront.runtime.data import Examples
-from bitfront.train import Epoch, Settings, fit, save_weights
 
 
 def write_recipe(target: str, data: str, out: Path, json: bool) -> None:
@@ -99,61 +94,3 @@ def predicted_seconds(job: Job) -> float:
         forward = time.perf_counter() - started
     candidates = min(job.recipe.search.trials, job.space.size) + 1 + len(job.space.uniform())
     return forward * -(-len(examples) // job.batch_size) * candidates
-
-
-def train_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool) -> None:
-    """Fit the float model on the data's train split."""
-    console.one_thread()
-    recipe, notes = read(path, changes)
-    if not quiet:
-        console.announce(recipe, notes)
-    started = time.perf_counter()
-    with errors_located(path, changes):
-        target = path.parent / _weights(recipe)
-        job = Job(recipe, path.parent)
-        train = _train_split(job)
-        model = job.untrained
-        torch.manual_seed(recipe.train.seed)
-
-        def watch(epoch: Epoch) -> None:
-            if not quiet:
-                count = f"{epoch.number}/{recipe.train.epochs}"
-                console.say(f"epoch {count}  loss {epoch.loss:.4f}  accuracy {epoch.accuracy:.2%}")
-
-        table = recipe.train
-        settings = Settings(table.epochs, table.learning_rate, table.batch_size, table.seed)
-        with blamed("data", "factory"):
-            last = fit(model, train, job.splits.search, settings, watch)
-        save_weights(model, target)
-    seconds = time.perf_counter() - started
-    if json:
-        console.document(
-            {"weights": str(target), "accuracy": last.accuracy, "loss": last.loss, "seconds": seconds}
-        )
-    else:
-        console.say(
-            f"Wrote {target}: accuracy {last.accuracy:.2%} on the search split after {duration(seconds)}."
-        )
-
-
-def _weights(recipe: Recipe) -> str:
-    if recipe.model is None or recipe.model.weights is None:
-        raise RecipeError("`weights` under [model] must say where the trained weights go.", ("model",))
-    if recipe.model.program is not None:
-        raise RecipeError("A saved program can't be trained; give a factory.", ("model", "program"))
-    if not recipe.model.weights.endswith(".safetensors"):
-        raise RecipeError(
-            f"`bitfront train` writes safetensors: '{recipe.model.weights}' must end in .safetensors.",
-            ("model", "weights"),
-        )
-    return recipe.model.weights
-
-
-def _train_split(job: Job) -> Examples:
-    made = job.made_data
-    found = made.get("train") if isinstance(made, Mapping) else getattr(made, "train", None)
-    if found is None:
-        message = "The data factory returns no 'train' split, so there is nothing to train on."
-        raise DataError(message, ("data", "factory"))
-    with blamed("data", "factory"):
-        return split({"calibration": found, "search": found}).search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Export:
 
     path: Path
     exporter: str
-    trial: int
+    trial: int | str
     bytes: int
     float_bytes: int
     comparison: Comparison
@@ -61,6 +61,7 @@ def export_trial(
     limit: float | None = None,
     examples: int = EXAMPLES,
     say: Callable[[str], None] = lambda text: None,
+    name: int | str | None = None,
 ) -> Export:
     """Export a trial's candidate; when it returns, `out` is there and was compared with the simulator.
 
@@ -72,6 +73,7 @@ def export_trial(
         limit: the mean difference allowed, as a share of the mean magnitude; the exporter's own if None.
         examples: how many of the search split are compared.
         say: is told what is going on.
+        name: what the trial is called in what is written; its number if None.
 
     Raises:
         InputError: `out` exists, or a format can't be expressed; nothing was written.
@@ -79,12 +81,13 @@ def export_trial(
     """
     made = exporters.exporter(to)
     _check_free(out)
-    subject = subject_of(job, trial, examples)
+    name = trial.number if name is None else name
+    subject = replace(subject_of(job, trial, examples), trial=name)
     exporters.check(to, subject)
     partial = out.with_name(f".partial-{out.name}")
     _remove(partial)
     try:
-        say(f"Writing trial {trial.number}.")
+        say(f"Writing trial {name}.")
         notes = made.write(subject, partial)
         say(f"Comparing with the simulator on {len(subject.examples)} examples, in a fresh process.")
         found = outputs_in_fresh_process(to, partial, subject.examples)
@@ -99,7 +102,7 @@ def export_trial(
     return Export(
         path=out,
         exporter=to,
-        trial=trial.number,
+        trial=name,
         bytes=size_of(out),
         float_bytes=sum(tensor.nbytes for tensor in stored),
         comparison=comparison,

@@ -9,8 +9,9 @@ from typing import Any
 
 from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
+from bitfront.finetune import TunedJob, read_finetuned, tuned_job
 from bitfront.manifest import read_manifest
-from bitfront.metric import Objectives
+from bitfront.metric import Metric, Objectives
 from bitfront.recipe import Job, read
 from bitfront.results import front_of
 from bitfront.space import FLOAT
@@ -27,6 +28,29 @@ class OpenRun:
     header: Mapping[str, Any]
     manifest: Mapping[str, Any]
     torn: int = 0  # bytes of an unfinished last line of the log, which is left out
+
+    def named(self, name: str) -> tuple[Job, Trial]:
+        """The trial of a number, or a fine-tuned one (f0, f1, …), and the job that it is a candidate of.
+
+        Raises:
+            InputError: there is none, or it failed.
+        """
+        if name.isdecimal():
+            return self.job_of(self.trial(int(name)))
+        records = read_finetuned(self.directory)
+        found = next((record for record in records if record.name == name), None)
+        if found is None:
+            known = ", ".join(record.name for record in records) or "none"
+            raise InputError(
+                f"The run '{self.directory}' has no trial '{name}': a trial is a number, and a fine-tuned one f0, "
+                f"f1, …. Fine-tuned are {known}."
+            )
+        return tuned_job(self.job, self.directory, found), found.trial
+
+    def job_of(self, trial: Trial) -> tuple[Job, Trial]:
+        """A trial of the search with its job: where the search fine-tunes, one that has its tensors."""
+        tuned = self.job.tuned(trial.assignment)
+        return (self.job if tuned is None else TunedJob(self.job, tuned)), trial
 
     def trial(self, number: int) -> Trial:
         """The trial of that number.
@@ -46,31 +70,45 @@ class OpenRun:
 
     def front(self) -> list[Trial]:
         """The non-dominated trials that keep every limit."""
-        return front_of(self.trials, self._objectives())
+        return front_of(self.trials, self.objectives)
 
     def knee(self) -> Trial:
         """The trial of the front with the best bargain; InputError where the front is empty."""
         front = self.front()
         if not front:
             raise InputError(f"The run '{self.directory}' has no front: no candidate keeps its limits.")
-        objectives = self._objectives()
+        objectives = self.objectives
         return front[pareto.knee([objectives.vector(trial.values) for trial in front])]
 
-    def _objectives(self) -> Objectives:
+    @property
+    def baseline(self) -> Trial:
+        """The float model's trial; RunError where there is none."""
         baseline = next((trial for trial in self.trials if trial.assignment == FLOAT), None)
         if baseline is None:
             raise RunError(f"The run '{self.directory}' holds no trial of the float model.")
-        return self.job.goals.objectives(baseline.values)
+        return baseline
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the search is after, its limits in numbers."""
+        return self.job.goals.objectives(self.baseline.values)
+
+    @property
+    def shown_metrics(self) -> list[Metric]:
+        """The objectives, and what is limited though no objective."""
+        objectives = self.objectives
+        limited = [limit.metric for limit in objectives.limits]
+        return list(dict.fromkeys((*objectives.metrics, *limited)))
 
 
-def open_run(directory: Path) -> OpenRun:
-    """A run from its directory.
+def open_run(directory: Path, changes: tuple[str, ...] = ()) -> OpenRun:
+    """A run from its directory; `changes` are settings that override those of its recipe.
 
     Raises:
         RunError: there is no run, it is damaged, or the model or data changed since.
         InputError: it began from Python, and nothing says where its model is.
     """
-    opened = read_run(directory, "use bitfront.export.export_trial with a job of that model")
+    opened = read_run(directory, "use bitfront.export.export_trial with a job of that model", changes)
     for name, found in opened.job.hashes().items():
         if found != opened.header["hashes"][name]:
             raise RunError(
@@ -79,7 +117,7 @@ def open_run(directory: Path) -> OpenRun:
     return opened
 
 
-def read_run(directory: Path, otherwise: str) -> OpenRun:
+def read_run(directory: Path, otherwise: str, changes: tuple[str, ...] = ()) -> OpenRun:
     """A run from its directory, whatever became of its model and data since.
 
     Raises:
@@ -88,7 +126,7 @@ def read_run(directory: Path, otherwise: str) -> OpenRun:
     """
     contents = log.read(directory / log.NAME)
     manifest = read_manifest(directory)
-    recipe, _ = read(directory / "recipe.toml")
+    recipe, _ = read(directory / "recipe.toml", changes)
     if recipe.model is None:
         raise InputError(
             f"The run '{directory}' was started from Python, so nothing says where its model is: {otherwise}."

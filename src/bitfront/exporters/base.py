@@ -25,11 +25,12 @@ from bitfront.space import Assignment
 class Subject:
     """The candidate that is exported, and real inputs to compare on.
 
-    `recipe` is the recipe that the run resolved (None where it began from Python), and `directory` what the
-    paths in it start from. `lowering` gives the candidate as kernels run it, and refuses what none runs.
+    `trial` is its number, or the name of a fine-tuned one. `recipe` is the recipe that the run resolved (None
+    where it began from Python), and `directory` what the paths in it start from. `lowering` gives the candidate
+    as kernels run it, and refuses what none runs.
     """
 
-    trial: int
+    trial: int | str
     program: Program
     plan: Plan
     candidates: Candidates

@@ -77,6 +77,6 @@ def run_in_onnxruntime(path: Path, inputs: tuple[Tensor, ...], **config: str) ->
     return torch.from_numpy(np.asarray(output))
 
 
-def facts(exporter: str, trial: int) -> dict[str, str]:
+def facts(exporter: str, trial: int | str) -> dict[str, str]:
     """What every exported model says of itself."""
     return {"bitfront.exporter": exporter, "bitfront.trial": str(trial)}

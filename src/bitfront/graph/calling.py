@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils import _pytree as pytree
 
-from bitfront.errors import ModelError
+from bitfront.errors import ModelError, suggest
 
 Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -100,3 +100,45 @@ def _key(key: Any) -> str:
 
 def _is_tensor(leaf: Any) -> bool:
     return isinstance(leaf, torch.fx.Node) and isinstance(leaf.meta.get("val"), Tensor)
+
+
+def output_number(names: Sequence[str], chosen: int | str | None) -> int:
+    """Which of the returned tensors is judged; the only one, or that called logits, where none is chosen.
+
+    Raises:
+        ModelError: none is chosen of several, or one that isn't returned.
+    """
+    if isinstance(chosen, str):
+        if chosen not in names:
+            raise ModelError(f"The model returns no '{chosen}' ({suggest(chosen, names)}).")
+        return list(names).index(chosen)
+    if chosen is not None and not 0 <= chosen < len(names):
+        raise ModelError(f"`output = {chosen}` under [model], but the model returns {len(names)} tensors.")
+    if chosen is None and len(names) > 1:
+        if "logits" in names:
+            return list(names).index("logits")
+        listed = "" if names[0].isdigit() else f", or by its name: {', '.join(names)}"
+        raise ModelError(
+            f"The model returns {len(names)} tensors; say which one is judged with "
+            f"`output = 0` … `{len(names) - 1}` under [model]{listed}."
+        )
+    return chosen or 0
+
+
+def chosen_output(returned: Any, chosen: int | str | None) -> Tensor:
+    """Of what a model returned the tensor that is judged, chosen by its number or name.
+
+    Raises:
+        ModelError: none is chosen of several, or one that isn't returned.
+    """
+    if isinstance(returned, Tensor) and chosen is None:
+        return returned
+    tensors = [(path, leaf) for path, leaf in _leaves(returned) if isinstance(leaf, Tensor)]
+    if not tensors:
+        raise ModelError(f"The model returns no tensor, but {type(returned).__name__}.")
+    return tensors[output_number([path for path, _ in tensors], chosen)][1]
+
+
+def _leaves(returned: Any) -> list[tuple[str, Any]]:
+    found = pytree.tree_flatten_with_path(_plain(returned))[0]
+    return [(".".join(map(_key, path)), leaf) for path, leaf in found]

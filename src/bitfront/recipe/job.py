@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from bitfront import plugins
 from bitfront.errors import RecipeError, suggest
 from bitfront.formats.calibration import calibrator
 from bitfront.formats.observation import Observation
-from bitfront.metric import Objectives
+from bitfront.metric import Metric, Objectives
 from bitfront.quality.base import Quality
 from bitfront.racing import PASSES, Race, hindrance
 from bitfront.recipe.checks import (
@@ -29,6 +30,7 @@ from bitfront.recipe.locating import blamed
 from bitfront.recipe.materials import Materials
 from bitfront.recipe.noise import standard_errors
 from bitfront.recipe.schema import LatencyTable
+from bitfront.recipe.tuning import trained_slots, tuning_of
 from bitfront.recipe.workers import check_workers
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
@@ -36,16 +38,25 @@ from bitfront.runtime.compile import compile_plan
 from bitfront.runtime.data import Examples
 from bitfront.runtime.evaluator import ModelEvaluator, pass_size
 from bitfront.runtime.plan import Plan
+from bitfront.runtime.rounding import second_moments
 from bitfront.runtime.sensitivity import sensitivities
+from bitfront.space import Assignment
 from bitfront.spent import Spent
 from bitfront.strategies.base import Prior, Problem, Strategy
 from bitfront.trackers import Tracker
+from bitfront.train.checkpoint import fingerprint
+from bitfront.train.evaluator import FinetuningEvaluator
+from bitfront.train.losses import Task
+from bitfront.train.tuned import Tuned
 from bitfront.workers import Crew, LocalCrew, Material, Pool
 
 if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.layers import Layers
     from bitfront.latency.lowering import Lowering
     from bitfront.latency.measure import MeasuredEvaluator, Measurer
+
+
+_NEXT_TOKEN = ("perplexity", "next_token_loss", "next_token_accuracy")
 
 
 class Job(Materials):
@@ -90,7 +101,7 @@ class Job(Materials):
             notes.append(
                 f"stop_early = true: {search.strategy} can't tell, and goes on to the end of the budget."
             )
-        return notes + check_workers(search, self.device, goals.measured)
+        return notes + check_workers(self.recipe, self.device, goals.measured)
 
     @cached_property
     def plan(self) -> Plan:
@@ -108,7 +119,12 @@ class Job(Materials):
     def candidates(self) -> Candidates:
         """Quantized tensors, with input scales from the calibration split."""
         memory = self.recipe.search.bytes // 2
-        return Candidates(self.plan, self._observations, self._calibration, memory, self.spent)
+        moments = self._moments if self._rounds_by_calibration else dict[str, Tensor]
+        return Candidates(self.plan, self._observations, self._calibration, memory, self.spent, moments)
+
+    def _moments(self) -> dict[str, Tensor]:
+        sites = frozenset(self.space.sites)
+        return second_moments(self.plan, self.splits.calibration, self.batch_size, sites)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
@@ -186,6 +202,12 @@ class Job(Materials):
                 f'can\'t be a metric where device = "{self.device.type}".',
                 ("search", "device"),
             )
+        if self._rounds_by_calibration:
+            raise RecipeError(
+                'weight_rounding = "calibrated" can\'t go with a measured latency yet: the front is measured again '
+                "as it is exported, with weights rounded to nearest.",
+                ("data", "weight_rounding"),
+            )
         from bitfront.latency.check import check_space
 
         return check_space(self.layers, self.space, self._latency.no_kernel)
@@ -197,6 +219,8 @@ class Job(Materials):
             check_label_range(self.goals.qualities, self.splits, self.plan)
         costs = {cost.metric: cost.compile(self.graph) for cost in self.goals.costs}
         examples, width = self._judged_on
+        if self.recipe.search.finetune_steps:
+            return self._finetuning(examples, width, costs)
         memory = self.recipe.search.bytes // 2
         return ModelEvaluator(self.plan, self.candidates, examples, width, self.qualities, costs, memory)
 
@@ -209,6 +233,54 @@ class Job(Materials):
             examples = examples.take(torch.randperm(len(examples), generator=order))
             width = min(width, -(-len(examples) // PASSES))
         return examples, width
+
+    def _finetuning(
+        self, examples: Examples, width: int, costs: Mapping[Metric, Callable[[Assignment], float]]
+    ) -> FinetuningEvaluator:
+        table = self.recipe.finetune
+        return FinetuningEvaluator(
+            self.plan,
+            self.candidates,
+            examples,
+            width,
+            self.qualities,
+            costs,
+            training=self.training(table.split),
+            trained=trained_slots(self.graph, self.plan),
+            tuning=tuning_of(table, self.recipe.search.finetune_steps),
+            task=self.task,
+        )
+
+    def tuned(self, assignment: Assignment) -> Tuned | None:
+        """The tensors that a candidate is judged with, where they aren't the float model's rounded to nearest.
+
+        That is in a search that fine-tunes, and where calibration decides how weights are rounded.
+        """
+        if not assignment:
+            return None
+        if self.recipe.search.finetune_steps:
+            assert isinstance(self.judge, FinetuningEvaluator)
+            return self.judge.tuned(assignment)
+        if not self._rounds_by_calibration:
+            return None
+        plan, candidates = self.plan, self.candidates
+        chosen = {site: name for site, name in assignment.items() if name != "fp32"}
+        slots = {site: plan.weight_slots[site] for site in chosen if site in plan.weight_slots}
+        return Tuned(
+            tensors={
+                plan.paths[slot]: candidates.prepared(site, chosen[site]) for site, slot in slots.items()
+            },
+            inputs={s: candidates.input_format(s, name) for s, name in chosen.items() if s not in slots},
+        )
+
+    @property
+    def _rounds_by_calibration(self) -> bool:
+        return self.recipe.data is not None and self.recipe.data.weight_rounding == "calibrated"
+
+    @property
+    def task(self) -> Task:
+        """What outputs and labels mean to training: next tokens where a metric is about them, else classes."""
+        return Task(next_token=any(quality.metric.name in _NEXT_TOKEN for quality in self.goals.qualities))
 
     def race(self, objectives: Objectives, pool: Pool | None = None) -> tuple[Race | None, list[str]]:
         """What drops candidates early, where the recipe wants it; and a note where it wants it in vain.
@@ -295,7 +367,10 @@ class Job(Materials):
 
     def hashes(self) -> dict[str, str]:
         """Fingerprints of what the outcomes depend on."""
-        return fingerprints(self.program, self.plan.stored.values(), self.splits, self.space)
+        found = fingerprints(self.program, self.plan.stored.values(), self.splits, self.space)
+        if self.recipe.search.finetune_steps:
+            found["training"] = fingerprint(self.training(self.recipe.finetune.split).tensors)
+        return found
 
     def header(self) -> dict[str, Any]:
         """The first line of the log: what a resumed run must share, in words where they are few."""
@@ -307,6 +382,17 @@ class Job(Materials):
             "combine": search.combine,
             "direction": search.direction,
             **({"racing": True} if search.racing else {}),
+            **({"weight_rounding": "calibrated"} if self._rounds_by_calibration else {}),
+            **(
+                {
+                    "finetune": {
+                        "steps": search.finetune_steps,
+                        **self.recipe.finetune.model_dump(exclude={"epochs"}),
+                    }
+                }
+                if search.finetune_steps
+                else {}
+            ),
             "calibration": self._calibration,
             "examples_per_batch": self.batch_size,
             "output": self._output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bitfront.errors import ModelError, RecipeError
+from bitfront.errors import DataError, ModelError, RecipeError
 from bitfront.graph.capture import Program, trace
 from bitfront.graph.model import Graph
 from bitfront.recipe.checks import check_inputs
@@ -20,7 +21,7 @@ from bitfront.recipe.schema import Recipe
 from bitfront.recipe.sources import load_data, load_model, split
 from bitfront.recipe.weights import check_weights
 from bitfront.rules import Rule, build_space
-from bitfront.runtime.data import Splits
+from bitfront.runtime.data import Examples, Splits
 from bitfront.space import Space
 
 
@@ -86,6 +87,30 @@ class Materials:
     def splits(self) -> Splits:
         """Calibration, search and test examples, on the device."""
         return self._data[0].to(self.device)
+
+    def training(self, name: str = "train") -> Examples:
+        """The examples of the split that is trained on, on the device.
+
+        Raises:
+            DataError: the data has no such split.
+        """
+        made = self.made_data
+        found = made.get(name) if isinstance(made, Mapping) else getattr(made, name, None)
+        if found is None:
+            raise DataError(
+                f"The data factory returns no '{name}' split, so there is nothing to train on. The search and the "
+                "test split judge, and are never trained on.",
+                ("data", "factory"),
+            )
+        with blamed("data", "factory"):
+            return split({"calibration": found, "search": found}).search.to(self.device)
+
+    def initial_model(self, seed: int) -> nn.Module:
+        """The model as its factory makes it after torch was seeded so."""
+        table = self.recipe.model
+        if table is None:
+            return self.untrained
+        return placed(load_model(table, self.directory, with_weights=False, seed=seed), self.device)
 
     @property
     def made_data(self) -> Any:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from bitfront.errors import RecipeError, suggest
 from bitfront.recipe.schema import (
     DataTable,
+    FinetuneTable,
     LatencyTable,
     MetricTable,
     ModelTable,
@@ -25,6 +26,7 @@ _TABLES: dict[str, type[BaseModel]] = {
     "metrics": MetricTable,
     "search": SearchTable,
     "train": TrainTable,
+    "finetune": FinetuneTable,
     "latency": LatencyTable,
 }
 

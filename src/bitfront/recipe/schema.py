@@ -41,6 +41,7 @@ class DataTable(_Table):
     search: int | None = Field(default=None, ge=1)
     test: int | None = Field(default=None, ge=1)
     calibration_method: str = "minmax"
+    weight_rounding: Literal["nearest", "calibrated"] = "nearest"
 
 
 class RuleTable(_Table):
@@ -111,6 +112,7 @@ class SearchTable(_Table):
     candidate_memory: float | int | str | None = None
     batch: int | None = Field(default=None, ge=1)
     racing: bool = False
+    finetune_steps: int | None = Field(default=None, ge=1)
     stop_early: bool = False
     combine: Literal["weighted-sum"] | None = None
     direction: Literal["min", "max"] | None = None
@@ -147,6 +149,15 @@ class SearchTable(_Table):
             )
         if self.combine and not self.direction:
             raise ValueError('combine = "weighted-sum" needs direction = "min" or "max" beside it')
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_evaluation(self) -> SearchTable:
+        if self.finetune_steps and self.racing:
+            raise ValueError(
+                "finetune_steps trains every candidate before it is judged, and racing judges on parts of the "
+                "examples to save evaluations, which are the smaller work then: leave one out"
+            )
         return self
 
     @property
@@ -187,13 +198,44 @@ class LatencyTable(_Table):
     receipt: Literal["error", "flag"] = "error"
 
 
-class TrainTable(_Table):
-    """How `bitfront train` fits the float model."""
+class _Fitting(_Table):
+    """What every training is told."""
 
     epochs: int = Field(default=20, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, le=1e30)
     batch_size: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class TrainTable(_Fitting):
+    """How `bitfront train` fits the float model."""
+
+    patience: int | None = Field(default=None, ge=1)
+    keep: Literal["best", "last"] = "best"
+
+
+class FinetuneTable(_Fitting):
+    """How `bitfront finetune` trains candidates, and a search whose candidates are fine-tuned."""
+
+    epochs: int = Field(default=10, ge=1)
+    schedule: Literal["one-cycle", "cosine", "constant"] = "cosine"
+    split: str = "train"
+    distillation: float | int = Field(default=0.5, ge=0, le=1)
+    temperature: float | int = Field(default=1.0, gt=0)
+    learned_scales: bool = True
+    batch_norm: Literal["frozen", "updated"] = "frozen"
+
+    @field_validator("split")
+    @classmethod
+    def _no_judge(cls, value: str) -> str:
+        if value in ("search", "test"):
+            raise ValueError(
+                f"the {value} split judges, and is never trained on: leave 'split' out, or name another"
+            )
+        return value
 
 
 class Recipe(_Table):
@@ -205,6 +247,7 @@ class Recipe(_Table):
     metrics: dict[str, MetricTable]
     search: SearchTable = SearchTable()
     train: TrainTable = TrainTable()
+    finetune: FinetuneTable = FinetuneTable()
     latency: LatencyTable | None = None
 
     @field_validator("space")

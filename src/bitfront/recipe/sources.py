@@ -111,8 +111,10 @@ def _check_arguments(
         ) from error
 
 
-def load_model(table: ModelTable, directory: Path, with_weights: bool = True) -> nn.Module:
+def load_model(table: ModelTable, directory: Path, with_weights: bool = True, seed: int = 0) -> nn.Module:
     """The float model of a recipe, in evaluation mode, its weights read and checked.
+
+    torch is seeded before the factory is called, which may start from random weights.
 
     Raises:
         RecipeError: the factory can't be imported, or fails.
@@ -120,7 +122,7 @@ def load_model(table: ModelTable, directory: Path, with_weights: bool = True) ->
     """
     source = "factory" if table.program is None else "program"
     with blamed("model", source):
-        model = _make_model(table, directory)
+        model = _make_model(table, directory, seed)
     if with_weights and table.weights is not None:
         with blamed("model", "weights"):
             load_weights(model, directory / table.weights)
@@ -131,12 +133,12 @@ def load_model(table: ModelTable, directory: Path, with_weights: bool = True) ->
     return model if table.program is not None else model.eval()
 
 
-def _make_model(table: ModelTable, directory: Path) -> nn.Module:
+def _make_model(table: ModelTable, directory: Path, seed: int) -> nn.Module:
     if table.program is not None:
         return load_program(directory / table.program)
     assert table.factory is not None
     factory = resolve_callable(table.factory, directory, ("model", "factory"))
-    torch.manual_seed(0)  # a factory that starts from random weights starts from the same ones every time
+    torch.manual_seed(seed)  # a factory that starts from random weights starts from the same ones every time
     model = _call(factory, table.factory, table.arguments, "model")
     if not isinstance(model, nn.Module):
         raise ModelError(

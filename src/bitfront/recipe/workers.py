@@ -9,20 +9,31 @@ import torch
 
 from bitfront.errors import RecipeError
 from bitfront.metric import Metric
-from bitfront.recipe.schema import SearchTable
+from bitfront.recipe.schema import Recipe
 
 
-def check_workers(search: SearchTable, device: torch.device, measured: Sequence[Metric]) -> list[str]:
+def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metric]) -> list[str]:
     """A note on what workers don't do.
 
     Raises:
         RecipeError: there can't be workers, or no limit on their memory.
     """
+    search = recipe.search
+    wanted = [key for key in ("candidate_timeout", "candidate_memory") if getattr(search, key) is not None]
+    key = "workers" if search.workers > 1 else next(iter(wanted), "")
+    if search.in_workers and search.finetune_steps:
+        raise RecipeError(
+            f"{key} is for candidates that are only judged: where finetune_steps trains them, one process does "
+            f"it. Leave {key} out.",
+            ("search", key),
+        )
+    if search.in_workers and recipe.data is not None and recipe.data.weight_rounding == "calibrated":
+        raise RecipeError(
+            f'{key} can\'t go with weight_rounding = "calibrated" yet: workers round to nearest. Leave one of '
+            "them out.",
+            ("search", key),
+        )
     if search.in_workers and device.type != "cpu":
-        wanted = [
-            key for key in ("candidate_timeout", "candidate_memory") if getattr(search, key) is not None
-        ]
-        key = "workers" if search.workers > 1 else wanted[0]
         raise RecipeError(
             f'{key} is for searches on the processor: where device = "{device.type}", one process evaluates '
             f"and fills the device by itself. Leave {key} out.",

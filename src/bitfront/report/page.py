@@ -11,6 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from bitfront.report.page_finetuned import finetuned_section
 from bitfront.report.page_layers import Heat, heat_of, layers_section, shares
 from bitfront.report.page_lessons import lessons
 from bitfront.report.page_points import Code, points, spread
@@ -51,6 +52,7 @@ def page(source: Source) -> str:
         f'<nav aria-label="sections">{links}</nav>',
         _trade_offs(source, drawn),
         _section("table", _members(source)),
+        finetuned_section(source),
         _section("layers", layers_section(source, heat)),
         _section("why", why_section(source, learnt)),
         _section("search", search_section(source)),

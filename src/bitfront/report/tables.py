@@ -153,6 +153,7 @@ STOPS = {
 
 PARTS = {
     "model": "running the model",
+    "fine-tuning": "training candidates",
     "statistics": "statistics of outputs",
     "quantize": "quantizing weights",
     "costs": "exact costs",

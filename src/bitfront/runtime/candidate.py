@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from bitfront.formats import Format, format
 from bitfront.formats.calibration import Observation, calibrate
 from bitfront.runtime.kept import Kept
 from bitfront.runtime.plan import Plan, Quantizer
+from bitfront.runtime.rounding import rounded
 from bitfront.space import Assignment
 from bitfront.spent import Spent
 
@@ -20,7 +21,8 @@ class Candidates:
     """Each (site, format) is quantized once and kept within `memory` bytes.
 
     What doesn't fit is made again when it is needed, so nothing depends on the order of the calls. `spent`
-    counts the seconds of quantizing, and those of an evaluator that works with these candidates.
+    counts the seconds of quantizing, and those of an evaluator that works with these candidates. Weights that
+    have `moments` are rounded so that outputs change least, see `bitfront.runtime.rounding`; others to nearest.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class Candidates:
         calibration: str,
         memory: int = 2**29,
         spent: Spent | None = None,
+        moments: Callable[[], Mapping[str, Tensor]] = dict,
     ) -> None:
         self._plan = plan
+        self._find_moments = moments
         self._observations = observations
         self._calibration = calibration
         self._weights = Kept[Tensor](memory)
@@ -52,20 +56,31 @@ class Candidates:
             if site not in slots and name != "fp32"
         }
 
-    def input_format(self, site: str, name: str) -> Format:
-        """The format of an input site with the scale that calibration found for it."""
-        return calibrate(format(name), self._observations[site], self._calibration, self._plan.axes[site])
+    def input_format(self, site: str, name: str, method: str = "") -> Format:
+        """The format of an input site with the scale that calibration found for it, by another method if given."""
+        method = method or self._calibration
+        return calibrate(format(name), self._observations[site], method, self._plan.axes[site])
 
     def weight(self, site: str, name: str) -> Tensor:
         """The stored tensor of a site in a format."""
         key = (site, name)
         weight = self._weights.get(key)
         if weight is None:
-            tensor = self._plan.stored[self._plan.weight_slots[site]]
             with torch.inference_mode(), self.spent.on("quantize"):
-                weight = format(name).quantize(tensor, self._plan.axes[site])
+                weight = format(name).quantize(self.prepared(site, name), self._plan.axes[site])
             self._weights.put(key, weight, weight.nbytes)
         return weight
+
+    def prepared(self, site: str, name: str) -> Tensor:
+        """The stored tensor of a site as the format is to round it to nearest."""
+        tensor = self._plan.stored[self._plan.weight_slots[site]]
+        if site not in self._moments:
+            return tensor
+        return rounded(tensor, self._moments[site], format(name), self._plan.axes[site])
+
+    @cached_property
+    def _moments(self) -> Mapping[str, Tensor]:
+        return self._find_moments()
 
     def quantizer(self, site: str, name: str) -> Quantizer:
         """What quantizes an input site to a format."""

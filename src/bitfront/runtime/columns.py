@@ -105,7 +105,7 @@ def in_columns(steps: Sequence[Step], count: int, nodes: Sequence[Node]) -> tupl
     blind = _blind_slots(steps, flat)
     found: list[Step] = []
     for step in steps:
-        if step.output in flat and _is_stored_norm(step):
+        if step.output in flat and is_stored_norm(step):
             found.append(replace(step, function=normalized))
         elif step.function is _LINEAR and step.output in flat and step.output in blind:
             values, weight, *bias = step.arguments
@@ -119,8 +119,10 @@ def in_columns(steps: Sequence[Step], count: int, nodes: Sequence[Node]) -> tupl
     return found, count
 
 
-def _is_stored_norm(step: Step) -> bool:
-    return step.function is _NORM and not step.keywords and step.arguments[5] is False
+def is_stored_norm(step: Step) -> bool:
+    """Whether it is a batch norm with stored statistics, of whatever shape."""
+    norm = step.function is _NORM or step.function is normalized
+    return norm and not step.keywords and step.arguments[5] is False
 
 
 def _dimensions(node: Node) -> int:
@@ -136,7 +138,7 @@ def _blind_slots(steps: Sequence[Step], flat: set[int]) -> set[int]:
             step.function is None
             or step.function is _LINEAR
             or step.function in _BLIND
-            or (step.output in flat and _is_stored_norm(step))
+            or (step.output in flat and is_stored_norm(step))
         )
         passes_on = step.function is not _LINEAR and step.output in seeing
         if cares or passes_on:

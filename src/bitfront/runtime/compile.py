@@ -11,8 +11,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
-from bitfront.errors import ModelError, suggest
+from bitfront.errors import ModelError
 from bitfront.formats import Axes
+from bitfront.graph.calling import output_number
 from bitfront.graph.capture import Program
 from bitfront.graph.checks import has_batch_axis
 from bitfront.graph.nodes import output_tensors
@@ -134,7 +135,7 @@ def _stored_tensors(exported: ExportedProgram) -> dict[str, tuple[str, Tensor]]:
 def _output(program: Program, chosen: int | str | None) -> Node:
     exported, names = program.exported, program.output_names
     tensors = output_tensors(exported)
-    number = _number(names, chosen)
+    number = output_number(names, chosen)
     node = tensors[number]
     if not has_batch_axis(exported, node):
         said = (
@@ -144,22 +145,3 @@ def _output(program: Program, chosen: int | str | None) -> Node:
         )
         raise ModelError(f"{said} under [model] isn't one row for each example: it can't be judged.")
     return node
-
-
-def _number(names: tuple[str, ...], chosen: int | str | None) -> int:
-    """Which of the tensors is judged; the only one, or that called logits, where none is chosen."""
-    if isinstance(chosen, str):
-        if chosen not in names:
-            raise ModelError(f"The model returns no '{chosen}' ({suggest(chosen, names)}).")
-        return names.index(chosen)
-    if chosen is not None and not 0 <= chosen < len(names):
-        raise ModelError(f"`output = {chosen}` under [model], but the model returns {len(names)} tensors.")
-    if chosen is None and len(names) > 1:
-        if "logits" in names:
-            return names.index("logits")
-        listed = "" if names[0].isdigit() else f", or by its name: {', '.join(names)}"
-        raise ModelError(
-            f"The model returns {len(names)} tensors; say which one is judged with "
-            f"`output = 0` … `{len(names) - 1}` under [model]{listed}."
-        )
-    return chosen or 0

@@ -31,6 +31,11 @@ class Examples:
         """The inputs as they were given: in order, or by name."""
         return dict(zip(self.names, self.inputs, strict=True)) if self.names else self.inputs
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Inputs, and targets where there are any."""
+        return self.inputs if self.targets is None else (*self.inputs, self.targets)
+
     def __len__(self) -> int:
         return self.inputs[0].shape[0]
 

@@ -216,6 +216,16 @@ class ModelEvaluator:
                     rows.append(contributions(quality, outputs, part)[0].cpu())
         return [torch.cat(rows) for rows in found]
 
+    def outcome_of(
+        self, run: Callable[[Examples], Tensor], candidate: Assignment, examples: Examples
+    ) -> Outcome:
+        """The outcome of a candidate that is computed elsewhere: `run` gives its outputs for a batch."""
+        started = time.perf_counter()
+        stacks = self.statistics_of(run, examples)
+        values = {q.metric.name: [q.value(stack)] for q, stack in zip(self.qualities, stacks, strict=True)}
+        seconds = time.perf_counter() - started
+        return self._outcomes(values | self.costs([candidate]), seconds)[0]
+
     def _passes(self, examples: Examples) -> list[Part]:
         return parts_of(examples, self.batch_size, self._reference_outputs(examples))
 

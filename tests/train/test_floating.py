@@ -10,6 +10,7 @@ from torch import nn
 from bitfront.errors import DataError, ModelError
 from bitfront.runtime.data import Examples
 from bitfront.train import Epoch, Settings, accuracy, fit, save_weights
+from bitfront.train.losses import Task
 
 
 def examples(count: int) -> Examples:
@@ -54,7 +55,7 @@ def test_what_can_not_be_trained() -> None:
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             return x, x
 
-    with pytest.raises(ModelError, match="returns one tensor, not tuple"):
+    with pytest.raises(ModelError, match="returns 2 tensors; say which"):
         fit(Pair(), data, data, settings)
 
 
@@ -66,3 +67,61 @@ def test_weights_are_saved_whole(tmp_path: Path) -> None:
     found = load_file(tmp_path / "new" / "w.safetensors")
     assert set(found) == set(model.state_dict())
     assert all(torch.equal(found[name], tensor) for name, tensor in model.state_dict().items())
+
+
+class ByName(nn.Module):
+    """Takes its inputs by name, and returns several things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 8), nn.Linear(2, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> dict[str, torch.Tensor]:
+        hidden = torch.relu(self.first(left) + self.second(right))
+        return {"hidden": hidden, "logits": self.head(hidden)}
+
+
+def test_inputs_by_name_and_one_of_several_outputs() -> None:
+    whole = examples(200)
+    assert whole.targets is not None
+    data = Examples((whole.inputs[0][:, 2:], whole.inputs[0][:, :2]), whole.targets, ("right", "left"))
+    torch.manual_seed(0)
+    kept = fit(ByName(), data, data, Settings(30, 0.02, 32, 0))  # logits are taken where nothing is said
+    assert kept.accuracy > 0.9
+    with pytest.raises(ModelError, match="returns no 'logit' \\(did you mean 'logits'"):
+        fit(ByName(), data, data, Settings(1, 0.02, 32, 0), output="logit")
+
+
+class Reader(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(5, 12), nn.Linear(12, 5)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embedding(tokens))
+
+
+def test_next_tokens() -> None:
+    """A sequence that counts up modulo 5: the next token follows from the last one, padding aside."""
+    starts = torch.randint(0, 5, (40, 1), generator=torch.Generator().manual_seed(0))
+    tokens = (starts + torch.arange(6)) % 5
+    labels = tokens.clone()
+    labels[::3, 4:] = -100
+    data = Examples((tokens,), labels)
+    torch.manual_seed(0)
+    kept = fit(Reader(), data, data, Settings(40, 0.05, 16, 0), task=Task(next_token=True))
+    assert kept.accuracy == 1.0
+    torch.manual_seed(0)
+    same_token = fit(
+        Reader(), Examples((tokens,), tokens), Examples((tokens,), tokens), Settings(40, 0.05, 16, 0)
+    )
+    assert same_token.accuracy == 1.0  # without the shift it learns to repeat its input
+    with pytest.raises(DataError, match="token ids"):
+        fit(
+            Reader(),
+            Examples((tokens,), tokens + 3),
+            data,
+            Settings(1, 0.05, 16, 0),
+            task=Task(next_token=True),
+        )

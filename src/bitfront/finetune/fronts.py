@@ -1,0 +1,60 @@
+"""The front of a run before its trials were fine-tuned, and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bitfront.finetune.record import FineTuned
+from bitfront.front import front_of
+from bitfront.metric import Objectives
+from bitfront.trial import Trial, to_json_number
+
+
+@dataclass(frozen=True)
+class Fronts:
+    """Trials of the search alone, and the front of these and the fine-tuned ones together.
+
+    Of one trial that was fine-tuned in several ways each counts as a candidate of its own.
+    """
+
+    before: tuple[Trial, ...]
+    after: tuple[Trial | FineTuned, ...]
+
+    @property
+    def improved(self) -> int:
+        """How many members of the new front were fine-tuned."""
+        return sum(isinstance(member, FineTuned) for member in self.after)
+
+
+def fronts(trials: Sequence[Trial], tuned: Sequence[FineTuned], objectives: Objectives) -> Fronts:
+    """Both fronts."""
+    candidates = {id(record.trial): record for record in tuned}
+    after = front_of([*(record.trial for record in tuned), *trials], objectives)
+    return Fronts(
+        before=tuple(front_of(trials, objectives)),
+        after=tuple(candidates.get(id(trial), trial) for trial in after),
+    )
+
+
+def member_json(member: Trial | FineTuned) -> dict[str, Any]:
+    """A member of a front for a document."""
+    trial = member if isinstance(member, Trial) else member.trial
+    values = {name: to_json_number(value) for name, value in trial.values.items()}
+    if isinstance(member, Trial):
+        return {"trial": member.number, "metrics": values}
+    return {"trial": member.name, "parent": member.parent, "metrics": values}
+
+
+def record_json(record: FineTuned, trials: Sequence[Trial]) -> dict[str, Any]:
+    """A fine-tuned trial for a document, beside what it came from."""
+    parent = next((trial.values for trial in trials if trial.number == record.parent), {})
+    return {
+        **member_json(record),
+        "failed": record.trial.failed,
+        "before": {name: to_json_number(value) for name, value in parent.items()},
+        "test": {name: interval.to_json() for name, interval in record.test.items()},
+        "training_seconds": round(record.seconds, 3),
+        "loss": record.loss,
+    }

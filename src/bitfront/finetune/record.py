@@ -1,0 +1,146 @@
+"""finetuned.jsonl of a run: a header line, then one line per fine-tuned trial, each with a checksum.
+
+The log of the search stays as it is, so that it can be replayed. What was trained lies beside, in
+finetuned/NAME.safetensors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitfront.errors import BitfrontError, RunError
+from bitfront.files import write_bytes_whole
+from bitfront.results import Interval
+from bitfront.trial import Trial, from_record, seal, to_record, unseal
+
+NAME, FOLDER = "finetuned.jsonl", "finetuned"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A trial that was trained.
+
+    Attributes:
+        trial: its number among the fine-tuned ones of the run, its assignment and its outcome.
+        parent: the number of the trial it came from.
+        test: metrics on the test split, with 95% intervals; empty without one.
+        settings: the table [finetune] it was trained by.
+        seconds: of training.
+        loss: mean training loss of the last epoch; None where training failed.
+        key: of everything that the result depends on.
+        inputs: scales of the input sites.
+        digest: SHA-256 of the file of its tensors; empty where training failed.
+    """
+
+    trial: Trial
+    parent: int
+    test: Mapping[str, Interval]
+    settings: Mapping[str, Any]
+    seconds: float
+    loss: float | None
+    key: str
+    inputs: Mapping[str, Mapping[str, Any]]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """How people call it: f0, f1, …."""
+        return f"f{self.trial.number}"
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of the file."""
+        return {
+            **to_record(self.trial),
+            "parent": self.parent,
+            "test": {name: found.to_json() for name, found in self.test.items()},
+            "settings": dict(self.settings),
+            "training_seconds": round(self.seconds, 6),
+            "loss": self.loss,
+            "key": self.key,
+            "inputs": {site: dict(scale) for site, scale in self.inputs.items()},
+            "digest": self.digest,
+        }
+
+    @staticmethod
+    def of(record: Mapping[str, Any]) -> FineTuned:
+        """The inverse of `to_json`."""
+        return FineTuned(
+            trial=from_record(record),
+            parent=int(record["parent"]),
+            test={name: Interval.of(found) for name, found in record["test"].items()},
+            settings=record["settings"],
+            seconds=float(record["training_seconds"]),
+            loss=record["loss"],
+            key=str(record["key"]),
+            inputs=record["inputs"],
+            digest=str(record["digest"]),
+        )
+
+
+def weights_path(run: Path, name: str) -> Path:
+    """Where the tensors of a fine-tuned trial lie."""
+    return run / FOLDER / f"{name}.safetensors"
+
+
+def read_finetuned(run: Path) -> list[FineTuned]:
+    """The fine-tuned trials of a run, in the order in which they were trained; a torn last line is left out.
+
+    Raises:
+        RunError: the file is damaged before its last line, or of another version.
+    """
+    path = run / NAME
+    return _read(path)[0] if path.exists() else []
+
+
+def _read(path: Path) -> tuple[list[FineTuned], int]:
+    """What the file holds, and the byte where its last whole line ends."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"'{path}' can't be read: {error.strerror}.") from error
+    *lines, tail = data.split(b"\n")
+    found: list[FineTuned] = []
+    for number, line in enumerate(lines):
+        try:
+            record = unseal(line.decode())
+            if number == 0:
+                if record.get("finetuned") != VERSION:
+                    raise ValueError(f"version {record.get('finetuned')}, not {VERSION}")
+                continue
+            found.append(FineTuned.of(record))
+            if found[-1].trial.number != number - 1:
+                raise ValueError("lines are missing, doubled or out of order")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RunError(
+                f"Line {number + 1} of '{path}' is damaged ({error}). Restore the file from a copy, or move it and "
+                f"the folder '{FOLDER}' beside it away to begin again."
+            ) from error
+    if not lines:
+        raise RunError(f"'{path}' holds no complete header line.")
+    return found, len(data) - len(tail)
+
+
+def append(run: Path, record: FineTuned, hashes: Mapping[str, str]) -> None:
+    """Add a line; when it returns it is on the disk.
+
+    Raises:
+        BitfrontError: it can't be written; whole lines before it are still there.
+    """
+    path = run / NAME
+    if not path.exists():
+        write_bytes_whole(path, f"{seal({'finetuned': VERSION, 'hashes': dict(hashes)})}\n".encode())
+    _, end = _read(path)
+    try:
+        with path.open("r+b") as file:
+            file.truncate(end)
+            file.seek(end)
+            file.write(f"{seal(record.to_json())}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BitfrontError(f"'{path}' can't be written: {error.strerror}.") from error

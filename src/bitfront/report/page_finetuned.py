@@ -1,0 +1,80 @@
+"""The page's section on what fine-tuning made of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from bitfront.metric import Metric
+from bitfront.report.finetuned_tables import changing
+from bitfront.report.numbers import compared, duration, human
+from bitfront.report.page_source import Source
+from bitfront.report.page_words import interval_words, shown_metrics
+
+
+def finetuned_section(source: Source) -> str:
+    """Before and after, and the front with the fine-tuned trials; "" where nothing was fine-tuned."""
+    found = source.document.get("finetuned")
+    if not found:
+        return ""
+    records, after = found["trials"], found["front"]
+    metrics = shown_metrics(source)
+    improved = sum("parent" in member for member in after)
+    seconds = sum(float(record["training_seconds"]) for record in records)
+    several = len(records) != 1
+    words = (
+        f"{len(records)} trial{'s' * several} of the search {'were' if several else 'was'} trained with their "
+        f"quantizers in place, in {duration(seconds)} altogether. Of the {len(after)} members of the "
+        f"front with them, {improved} {'was' if improved == 1 else 'were'} fine-tuned."
+    )
+    return (
+        '<section aria-labelledby="finetuned"><h2 id="finetuned">After fine-tuning</h2>'
+        f"<p>{escape(words)}</p>{_trials(source, records, metrics)}"
+        f"<h3>The front with them</h3>{_front(source, after, metrics)}</section>"
+    )
+
+
+def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    changed = changing(records, metrics)
+    heads = ["trial", "from"]
+    for metric in metrics:
+        heads += [f"{metric.name} before", f"{metric.name} after"] if metric in changed else [metric.name]
+    tested = [metric for metric in metrics if any(metric.name in record["test"] for record in records)]
+    heads += [f"{metric.name} on the test split, after" for metric in tested] + ["training"]
+    rows: list[list[str]] = []
+    for record in records:
+        cells = [str(record["trial"]), str(record["parent"])]
+        for metric in metrics:
+            if metric in changed:
+                cells.append(_cell(source, record["before"], metric))
+            cells.append("failed" if record["failed"] else _cell(source, record["metrics"], metric))
+        for metric in tested:
+            test = record["test"].get(metric.name)
+            cells.append("" if test is None else interval_words(test, metric.unit))
+        rows.append([*cells, duration(float(record["training_seconds"]))])
+    return _table(heads, rows)
+
+
+def _front(source: Source, members: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    rows = [
+        [
+            f"{member['trial']} (from {member['parent']})" if "parent" in member else str(member["trial"]),
+            *(_cell(source, member["metrics"], metric) for metric in metrics),
+        ]
+        for member in members
+    ]
+    return _table(["trial", *(metric.name for metric in metrics)], rows)
+
+
+def _cell(source: Source, values: Mapping[str, Any], metric: Metric) -> str:
+    if metric.name not in values:
+        return ""
+    value, baseline = float(values[metric.name]), float(source.document["baseline"][metric.name])
+    return f"{human(value, metric.unit)} ({compared(value, baseline, metric)})"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

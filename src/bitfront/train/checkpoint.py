@@ -1,0 +1,79 @@
+"""Where training stands, in a file that is whole or not there, and is read without unpickling code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bitfront.errors import RunError
+from bitfront.files import write_bytes_whole
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that the epochs to come depend on.
+
+    Attributes:
+        identity: of the training: its settings, and what else the result depends on.
+        epochs: what was said of each epoch.
+        best: what was said of the best of them.
+        best_state: the learner's state then.
+        learner: its state now.
+        optimizer: state of the optimizer.
+        schedule: state of the learning rate's schedule.
+        order: state of the generator that orders the examples.
+        random: state of torch's own generator, from which dropout draws.
+    """
+
+    identity: str
+    epochs: list[dict[str, Any]]
+    best: dict[str, Any]
+    best_state: dict[str, Tensor]
+    learner: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    order: Tensor
+    random: Tensor
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write it whole, in place of the one before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = BytesIO()
+    torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}, data)
+    write_bytes_whole(path, data.getvalue())
+
+
+def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
+    """The checkpoint of a training of that identity; None where there is none, or one of another training.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = torch.load(path, weights_only=True)
+        checkpoint = Checkpoint(**found)
+    except (OSError, RuntimeError, UnpicklingError, TypeError, EOFError, ValueError) as error:
+        raise RunError(
+            f"The checkpoint '{path}' is damaged ({type(error).__name__}). Delete it, and training starts anew."
+        ) from error
+    return checkpoint if checkpoint.identity == identity else None
+
+
+def fingerprint(tensors: Iterable[Tensor]) -> str:
+    """A hash of the values, shapes and types of tensors."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
