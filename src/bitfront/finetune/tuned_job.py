@@ -26,7 +26,7 @@ class TunedJob(Job):
     """The job of a run, with the tensors and scales of one fine-tuned trial. It knows no other candidate."""
 
     def __init__(self, job: Job, tuned: Tuned) -> None:
-        super().__init__(job.recipe, job.directory, batch_size=job.batch_size, output=job._output)
+        super().__init__(job.recipe, job.directory, batch_size=job.batch_size, output=job.output)
         self._float = job
         self._tuned = tuned
 

@@ -122,11 +122,13 @@ class Materials:
         return self.recipe.data.batch_size if self.recipe.data else self._batch_size
 
     @property
-    def _calibration(self) -> str:
+    def calibration(self) -> str:
+        """The method of calibration."""
         return self.recipe.data.calibration_method if self.recipe.data else "minmax"
 
     @property
-    def _output(self) -> int | str | None:
+    def output(self) -> int | str | None:
+        """Which of several outputs is judged."""
         return self.recipe.model.output if self.recipe.model else self._given_output
 
     @cached_property
