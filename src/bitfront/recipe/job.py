@@ -36,9 +36,6 @@ if TYPE_CHECKING:  # a search that measures no latency needs no runtime
     from bitfront.latency.measure import MeasuredEvaluator, Measurer
 
 
-_NEXT_TOKEN = ("perplexity", "next_token_loss", "next_token_accuracy")
-
-
 class Job(Judging):
     """Everything that a recipe means: beside who judges, what is checked, measured and proposed."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +15,7 @@ from bitfront.formats.observation import Observation
 from bitfront.metric import Metric
 from bitfront.quality.base import Quality
 from bitfront.racing import PASSES
-from bitfront.recipe.checks import (
-    check_label_range,
-)
+from bitfront.recipe.checks import check_label_range
 from bitfront.recipe.divergence import affordable, divergence_of
 from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
@@ -36,10 +34,6 @@ from bitfront.train.evaluator import FinetuningEvaluator
 from bitfront.train.losses import Task
 from bitfront.train.tuned import Tuned
 from bitfront.workers import Crew, LocalCrew, Material
-
-if TYPE_CHECKING:  # a search that measures no latency needs no runtime
-    pass
-
 
 _NEXT_TOKEN = ("perplexity", "next_token_loss", "next_token_accuracy")
 
