@@ -9,7 +9,9 @@
   10,000 candidates.
 * resume: seconds to read a log and to replay it, for 10,000 and 100,000 trials.
 
-Run it on a machine that does nothing else. python benchmarks/pool.py [overhead ray speed-up memory resume] [--quick]
+Run it on a machine that does nothing else.
+
+python benchmarks/pool.py [overhead ray speed-up memory resume] [--quick]
 """
 
 from __future__ import annotations

@@ -63,8 +63,9 @@ def serial(candidates: Sequence[Assignment]) -> list[Outcome]:
 class Chance:
     """A crew whose workers take their time, and end when nobody expects it.
 
-    `deaths` is how many end for no reason; `innocent` whether that is known to be nobody's fault. Candidates of `culprits` end whoever judges them, those of `slow`
-    never finish. `seconds` pass for each candidate of a piece.
+    `deaths` is how many end for no reason; `innocent` whether that is known to be nobody's fault. Candidates of
+    `culprits` end whoever judges them, those of `slow` never finish. `seconds` pass for each candidate of a
+    piece.
     """
 
     random: random.Random

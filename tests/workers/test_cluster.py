@@ -70,6 +70,22 @@ def test_ray_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("ray")
+def test_what_ray_prints_is_no_part_of_a_document(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ray
+
+    closed: list[bool] = []
+    monkeypatch.setattr(cluster, "_check", lambda address: None)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: closed.append(True))
+    with connected("auto"):
+        print("(raylet) a worker died")
+    assert capsys.readouterr() == ("", "(raylet) a worker died\n")
+    assert closed == [True]
+
+
+@pytest.mark.usefixtures("ray")
 def test_the_command_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     from benchmarks.faults import make_folder
 

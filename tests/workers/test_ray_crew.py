@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -200,6 +201,24 @@ def test_candidates_that_misbehave(
     assert [set(values) for place, values in enumerate(found) if place not in (3, 5)] == [
         {"temper", "size"}
     ] * 10
+
+
+def test_ctrl_c_does_not_wait_for_a_candidate(
+    machines: Machines, reached: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = other_job()
+    crew = RayCrew(tempered(made, machines.folder, monkeypatch, {0: "sleep"}), reached, 1)
+    pool = Pool(crew, made.judge)
+    pool.evaluate(every(made)[1:3])  # it is up
+    (process,) = crew.ready
+    press = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    started = time.monotonic()
+    press.start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.evaluate(every(made))
+    pool.close()
+    until(lambda: not Path(f"/proc/{process}").exists())
+    assert time.monotonic() - started < 30  # it sleeps for a minute
 
 
 def test_nodes_that_compute_otherwise_are_refused(reached: Cluster) -> None:

@@ -36,14 +36,15 @@ class Cluster:
 
     def free_processors(self, without: frozenset[str] = frozenset()) -> int:
         """How many more workers there is room for. Nodes to be left out count as if they were full."""
-        out = sum(count for node, count in self._processors().items() if node in without)
+        out = sum(count for node, count in self.processors().items() if node in without)
         return max(0, int(self.ray.available_resources().get("CPU", 0) - out))
 
     def most_processors(self) -> int:
         """Processors of the largest node; 1 where there is none yet."""
-        return max([1, *(int(count) for count in self._processors().values())])
+        return max([1, *(int(count) for count in self.processors().values())])
 
-    def _processors(self) -> dict[str, float]:
+    def processors(self) -> dict[str, float]:
+        """How many each node has, free or not, by its id."""
         return {
             node["NodeID"]: node["Resources"].get("CPU", 0) for node in self.ray.nodes() if node.get("Alive")
         }

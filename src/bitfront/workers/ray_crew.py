@@ -173,8 +173,8 @@ class RayCrew:
         if node not in self._refused:
             self._refused[node] = reason
             self._say(f"The node {nodes.get(node, node)} isn't used: {reason}.")
-        able = {name for name in nodes if name not in self._refused}
-        if not able or (not self._fixed and not self._workers and not self._free()):
+        able = {name for name, count in self._cluster.processors().items() if count >= 1}
+        if able <= set(self._refused):
             raise CrewError(
                 f"No node of the cluster can be used. Of {nodes.get(node, node)}: {reason}. The machine that "
                 "searches and those that judge need the same versions, and processors of one kind."
