@@ -2,13 +2,16 @@
 
 * overhead: microseconds of the clock that one worker takes beyond evaluating in this process, for each candidate
   of a network so small that little else counts.
+* ray: the same with one worker of a Ray cluster of one node, which is started for it.
 * speed-up: the clock's time of evaluating ResNet-20 in this process over that with workers; --workers says how
   many. Batches are those of a search: a sorted enumeration, and random points.
 * memory: what a worker has for itself alone and what it shares, when it is ready, and how the former grows over
   10,000 candidates.
 * resume: seconds to read a log and to replay it, for 10,000 and 100,000 trials.
 
-Run it on a machine that does nothing else. python benchmarks/pool.py [overhead speed-up memory resume] [--quick]
+Run it on a machine that does nothing else.
+
+python benchmarks/pool.py [overhead ray speed-up memory resume] [--quick]
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -33,7 +36,9 @@ from bitfront.space import Assignment, Points, Space, Variable
 from bitfront.strategies.base import Problem
 from bitfront.study import Study
 from bitfront.workers import LocalCrew, Pool
+from bitfront.workers.cluster import connected
 from bitfront.workers.packing import write
+from bitfront.workers.ray_crew import RayCrew
 
 METRICS = (Metric("loss", "nats", "min"), Metric("size", "bytes", "min"))
 FORMATS = ("int8", "int6", "int4", "int2")
@@ -66,18 +71,42 @@ def fresh_judge(case: Case) -> ModelEvaluator:
     return judge
 
 
-def overhead(rounds: int) -> None:
+@contextmanager
+def ray_pool_of(case: Case, workers: int) -> Iterator[tuple[Pool, RayCrew]]:
+    """The same on a cluster of this machine alone."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": workers, "object_store_memory": 2**28, "include_dashboard": False}
+    machines = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        with connected(machines.address) as cluster:
+            crew = RayCrew(
+                replace(case.job.material(), memory=case.job.recipe.search.bytes), cluster, workers
+            )
+            pool = Pool(crew, case.job.judge)
+            while len(crew.ready) < workers:
+                pool.evaluate(case.candidates[: 2 * workers])
+            with closing(pool):
+                yield pool, crew
+    finally:
+        machines.shutdown()
+
+
+Pools = Callable[[Case, int], AbstractContextManager[tuple[Pool, LocalCrew | RayCrew]]]
+
+
+def overhead(rounds: int, name: str, make: Pools) -> None:
     case = jsc_mlp()
     points = case.candidates
     local, distant = [], []
     for _ in range(rounds):
         judge = fresh_judge(case)
         local.append(clocked(lambda judge=judge: judge.evaluate(points)))
-        with pool_of(case, 1) as (pool, _):
+        with make(case, 1) as (pool, _):
             distant.append(clocked(lambda pool=pool: pool.evaluate(points)))
     more = [(far - near) / len(points) * 1e6 for near, far in zip(local, distant, strict=True)]
     here = median(local) / len(points) * 1e6
-    print(f"overhead: {median(more):.1f} µs a candidate [{min(more):.1f}–{max(more):.1f}], beside {here:.1f} µs "
+    print(f"{name}: {median(more):.1f} µs a candidate [{min(more):.1f}–{max(more):.1f}], beside {here:.1f} µs "
           f"of evaluating {len(points):,} candidates of {case.name} here", flush=True)  # fmt: skip
 
 
@@ -175,14 +204,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="*", default=["overhead", "speed-up", "memory", "resume"])
+    parser.add_argument("what", nargs="*", default=["overhead", "ray", "speed-up", "memory", "resume"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="once, and little of it")
     options = parser.parse_args()
     torch.set_num_threads(1)
     rounds = 1 if options.quick else 5
     if "overhead" in options.what:
-        overhead(rounds)
+        overhead(rounds, "overhead", pool_of)
+    if "ray" in options.what:
+        overhead(rounds, "ray", ray_pool_of)
     if "memory" in options.what:
         memory(4096 if options.quick else 12_288)
         weights_shared()

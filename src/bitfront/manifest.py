@@ -16,13 +16,14 @@ from bitfront.errors import RunError
 from bitfront.files import write_whole
 from bitfront.recipe import Job, to_toml
 from bitfront.recipe.fingerprints import of_examples, of_text
+from bitfront.workers import Crew
 
 NAME = "manifest.json"
 _MADE_WITH = ("versions", "hardware")
 
 
-def write_manifest(job: Job, directory: Path) -> None:
-    """When the run starts. A resumed run keeps the manifest of its start.
+def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
+    """When the run starts, with these workers. A resumed run keeps the manifest of its start.
 
     Only what may change in between is renewed: the hashes of the recipe (more trials, say) and the test split.
     A resumption with other versions or hardware is added under `resumed`.
@@ -43,7 +44,7 @@ def write_manifest(job: Job, directory: Path) -> None:
             "sites": len(job.space.sites),
         },
         "hardware": hardware(job),
-        **_workers(job),
+        **_workers(job, crew),
         "started": _now(),
         "directory": str(job.directory.resolve()),
     }
@@ -68,13 +69,12 @@ def _renewed(job: Job) -> dict[str, str]:
     return {"recipe": of_text(to_toml(job.recipe)), **({} if test is None else {"test": of_examples(test)})}
 
 
-def _workers(job: Job) -> dict[str, Any]:
+def _workers(job: Job, crew: Crew | None) -> dict[str, Any]:
     """Who judged candidates, where worker processes did, and who measured latencies."""
-    search = job.recipe.search
-    if not search.in_workers:
+    if crew is None:
         return {}
     latency = {"latency": "measured by the coordinator while no worker works"} if job.goals.measured else {}
-    return {"workers": {"count": search.workers, "torch_threads": torch.get_num_threads(), **latency}}
+    return {"workers": {**crew.about, "torch_threads": torch.get_num_threads(), **latency}}
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -93,20 +93,21 @@ def run_job(
             say(note)
         notes += more
         strategy = job.strategy(objectives, planned)
-        if search.workers > strategy.batch_size:
-            batch, workers = strategy.batch_size, search.workers
+        workers = 1 if crew is None else crew.size
+        if workers > strategy.batch_size:
+            batch = strategy.batch_size
             notes.append(_FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch))
             say(notes[-1])
         evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
         budget = Budget(search.trials, search.seconds)
-        run = Run(study, evaluator, budget, tracked.watching(watch), job.spent, race, search.workers)
+        run = Run(study, evaluator, budget, tracked.watching(watch), job.spent, race, workers)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
         tests = _tests_before(study, test_key)
         try:
             if directory is not None:
                 write_whole(directory / "recipe.toml", to_toml(job.recipe))
-                write_manifest(job, directory)
+                write_manifest(job, directory, crew)
             tracked.begin(_name(directory), study.header)
             with settled(), nullcontext() if pool is None else closing(pool):
                 run.search(strategy, job.space)

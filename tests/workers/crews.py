@@ -63,14 +63,16 @@ def serial(candidates: Sequence[Assignment]) -> list[Outcome]:
 class Chance:
     """A crew whose workers take their time, and end when nobody expects it.
 
-    `deaths` is how many end for no reason. Candidates of `culprits` end whoever judges them, those of `slow`
-    never finish. `seconds` pass for each candidate of a piece.
+    `deaths` is how many end for no reason; `innocent` whether that is known to be nobody's fault. Candidates of
+    `culprits` end whoever judges them, those of `slow` never finish. `seconds` pass for each candidate of a
+    piece.
     """
 
     random: random.Random
     size: int = 2
     space: Space = SPACE
     deaths: int = 0
+    innocent: bool = False
     culprits: frozenset[Assignment] = frozenset()
     slow: frozenset[Assignment] = frozenset()
     seconds: float = 0.01
@@ -147,7 +149,7 @@ class Chance:
         self._tasks.pop(worker, None)
         self._idle.discard(worker)
         self._hire()
-        return Ended(worker, reason)
+        return Ended(worker, reason, self.innocent)
 
     def dismiss(self, worker: int) -> None:
         self.dismissed += 1

@@ -62,6 +62,21 @@ def test_workers_that_end_lose_nothing(seed: int, workers: int, deaths: int) -> 
     assert 2 * failed <= crew.ended <= deaths
 
 
+@given(seed=st.integers(0, 10**6), workers=st.integers(1, 4), deaths=st.integers(1, 5))
+def test_a_machine_that_is_lost_is_no_candidates_fault(seed: int, workers: int, deaths: int) -> None:
+    crew = Chance(random.Random(seed), workers, deaths=deaths, innocent=True)
+    assert without_time(pool_of(crew).evaluate(ALL)) == without_time(serial(ALL))
+
+
+def test_whoever_loses_machine_after_machine_is_a_failure() -> None:
+    """Nobody would ever be done otherwise."""
+    culprit = SPACE.point(5)
+    crew = Chance(random.Random(0), 2, culprits=frozenset([culprit]), innocent=True)
+    outcomes = dict(zip(ALL, pool_of(crew).evaluate(ALL), strict=True))
+    failures = {c: outcome.reason for c, outcome in outcomes.items() if isinstance(outcome, Failure)}
+    assert failures == {culprit: "SIGSEGV ended its process; it was tried 6 times"}
+
+
 @given(seed=st.integers(0, 10**6), workers=st.integers(1, 3), chosen=st.sets(st.integers(0, 71), max_size=4))
 def test_the_culprits_are_found_and_nobody_else_is_blamed(seed: int, workers: int, chosen: set[int]) -> None:
     culprits = frozenset(SPACE.point(number) for number in chosen)

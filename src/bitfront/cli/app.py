@@ -68,6 +68,12 @@ def search(
     set_: Changes = _NONE,
     run: Annotated[Path | None, typer.Option(help="Where the run lies; runs/NAME if not given.")] = None,
     workers: Annotated[int | None, typer.Option(help="How many processes evaluate.", min=1)] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Evaluate on the Ray cluster at this address: HOST:PORT, or auto.", metavar="ADDRESS"
+        ),
+    ] = None,
     warm_start: Annotated[
         Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")
     ] = None,
@@ -79,7 +85,7 @@ def search(
     from bitfront.cli.searching import search_recipe
 
     changes = (*set_, *([f"search.workers={workers}"] if workers else []))
-    search_recipe(recipe, changes, run, warm_start, json, quiet, profile)
+    search_recipe(recipe, changes, run, warm_start, json, quiet, profile, ray)
 
 
 @app.command()

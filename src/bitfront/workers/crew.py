@@ -69,10 +69,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Ended:
-    """A worker is gone, and why: "its process was ended by SIGSEGV"."""
+    """A worker is gone, and why: "its process was ended by SIGSEGV".
+
+    `innocent`: nothing that it did can have ended it. Its machine is lost, say.
+    """
 
     worker: int
     reason: str
+    innocent: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,14 @@ class Crew(Protocol):
     """Keeps `size` workers alive. It knows nothing of candidates: a worker that ends is replaced, no more."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many workers there are, or will be; it may change where they are wherever there is room."""
+        ...
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        ...
 
     def start(self) -> None:
         """Begin to start the workers; each reports that it is Ready in its own time."""

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bitfront.interrupts import uninterrupted
 from bitfront.workers.crew import CrewError, Done, Ended, Event, Raised, Ready, Task
@@ -58,6 +58,10 @@ class LocalCrew:
     @property
     def size(self) -> int:
         return self._size
+
+    @property
+    def about(self) -> dict[str, Any]:
+        return {"count": self._size}
 
     @property
     def processes(self) -> list[int]:

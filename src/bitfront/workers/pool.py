@@ -22,6 +22,7 @@ from bitfront.workers.crew import Crew, Done, Ended, Event, Method, Raised, Read
 _PIECE = 0.5  # seconds that a worker should take for a piece: an interruption loses no more than one of each
 _GROWTH = 4  # how many times larger than any before a piece may be
 _TRIES = 2  # workers that a candidate may end while it is alone with them
+_LOSSES = 6  # workers that may be lost with it, through no fault of its own as far as one can tell
 
 
 @dataclass
@@ -156,7 +157,7 @@ class Pool:
             self._most = max(self._most, len(piece.places))
             batch.put(piece.places, event.results)
         elif isinstance(event, Ended):
-            batch.lost(piece.places, event.reason, time.monotonic() - piece.given)
+            batch.lost(piece.places, event, time.monotonic() - piece.given)
         elif isinstance(event, Ready):
             raise BitfrontError("A worker said that it is ready while it had work to do.")
 
@@ -188,7 +189,7 @@ class _Batch:
         self._count = count
         self._next = 0  # the first that was never handed out
         self._again: deque[int] = deque()  # those to run alone
-        self._ended: dict[int, int] = {}  # how many workers a candidate ended that it was alone with
+        self._ended: dict[tuple[int, bool], int] = {}  # how many workers a candidate lost it was alone with
         self._results: dict[int, Any] = {}
         self._taken = 0
 
@@ -208,13 +209,15 @@ class _Batch:
     def put(self, places: range, results: Sequence[Any]) -> None:
         self._results.update(zip(places, results, strict=True))
 
-    def lost(self, places: range, reason: str, seconds: float) -> None:
+    def lost(self, places: range, ended: Ended, seconds: float) -> None:
         """A worker ended: nobody is to blame yet where there were several, or where it is the first time."""
         if len(places) == 1:
             (place,) = places
-            self._ended[place] = self._ended.get(place, 0) + 1
-            if self._ended[place] >= _TRIES:
-                self._results[place] = Failure(f"{reason}; it was tried twice", seconds)
+            kind = (place, ended.innocent)
+            self._ended[kind] = self._ended.get(kind, 0) + 1
+            if self._ended[kind] >= (_LOSSES if ended.innocent else _TRIES):
+                times = f"{_LOSSES} times" if ended.innocent else "twice"
+                self._results[place] = Failure(f"{ended.reason}; it was tried {times}", seconds)
                 return
         self._again.extend(places)
 

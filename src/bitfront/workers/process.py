@@ -50,9 +50,9 @@ def main(number: int, channel: int, lifeline: int, material: int) -> None:
 
 def _serve(number: int, connection: Connection, material: int) -> None:
     try:
-        worker = _Worker(_opened(material))
+        worker = Worker(_opened(material))
     except Exception as error:  # the coordinator has to hear of it, whatever it is
-        connection.send(Raised(number, _told(error)))
+        connection.send(Raised(number, told(error)))
         return
     connection.send(Ready(number))
     with settled():
@@ -61,7 +61,7 @@ def _serve(number: int, connection: Connection, material: int) -> None:
             try:
                 event = Done(number, task.number, worker.do(task))
             except Exception as error:  # no candidate's fault: those are outcomes
-                event = Raised(number, _told(error))
+                event = Raised(number, told(error))
             connection.send(event)
 
 
@@ -76,7 +76,7 @@ def _opened(descriptor: int) -> Material:
     return read(memoryview(mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ)))
 
 
-def _told(error: Exception) -> BitfrontError:
+def told(error: Exception) -> BitfrontError:
     """The error as the coordinator can raise it."""
     if isinstance(error, BitfrontError):
         return error
@@ -88,14 +88,16 @@ def _told(error: Exception) -> BitfrontError:
     return CrewError(f"A worker process fails: {reason_of(error)}.")
 
 
-class _Worker:
-    """An evaluator, and the memory it may take."""
+class Worker:
+    """An evaluator, and the memory it may take; `baseline` is what it says of the float model."""
 
     def __init__(self, material: Material) -> None:
         torch.set_num_threads(material.threads)
         self._material = material
         self._judge = material.judge()
-        self._judge.evaluate([FLOAT])  # so that no candidate's time counts what is done once
+        (self.baseline,) = self._judge.evaluate(
+            [FLOAT]
+        )  # so that no candidate's time counts what is done once
         if material.candidate_memory is not None:
             _limit_memory(material.memory + material.candidate_memory + _BESIDE)
 
