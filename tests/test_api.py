@@ -236,6 +236,18 @@ def test_to_pandas() -> None:
     assert {"batch", "accuracy", "size", "seconds", "failure", "0:weight", "2:input"} <= set(frame.columns)
     assert list(frame["0:weight"].isna()) == [True] + [False] * (len(study) - 1)  # the float model
     assert set(frame["failure"]) == {None}
+    assert study.trials.to_pandas().equals(frame)
+
+
+def test_a_notebook_shows_the_same_of_a_run_before_and_after_loading(tmp_path: Path) -> None:
+    run = tmp_path / "<b>run</b>"
+    study = bitfront.search(net(), data=data(), space=SPACE, trials=6, run=run)
+    shown = study._repr_html_()
+    assert study.knee is not None
+    assert f"<th>{study.knee.trial.number} ★</th>" in shown
+    assert "&lt;b&gt;run&lt;/b&gt;" in shown
+    loaded = bitfront.load(run)._repr_html_().splitlines()
+    assert loaded == shown.splitlines()[: len(loaded)]  # the notes of a search are not kept
 
 
 def test_one_of_several_outputs_is_picked_and_found_again(tmp_path):

@@ -111,7 +111,8 @@ def _search_recipe(path: Path, settings: Mapping[str, Any], run: Path | None) ->
 def _view(job: Job, directory: Path | None, notes: Sequence[str] = ()) -> StudyView:
     results = run_job(job, directory)
     front = [Candidate(member, lambda: job) for member in results.front]
-    return StudyView(results.trials, front, directory, (*notes, *results.notes))
+    found = (*notes, *results.notes)
+    return StudyView(results.trials, front, results.objectives, directory, found, results.baseline.test)
 
 
 def default_run(recipe: Path) -> Path:
@@ -139,14 +140,15 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
     if baseline is None:
         raise RunError(f"The run '{path}' holds no trial of the float model.")
     tests = read_front(path, contents.trials).tests
-    members = front_of(contents.trials, job.goals.objectives(baseline))
+    objectives = job.goals.objectives(baseline)
+    members = front_of(contents.trials, objectives)
 
     def checked() -> Job:
         _check_unchanged(job, contents.header["hashes"], path)
         return job
 
     front = [Candidate(Member(trial, tests.get(trial.number, {})), checked) for trial in members]
-    return StudyView(contents.trials, front, path)
+    return StudyView(contents.trials, front, objectives, path, baseline_test=tests.get(0))
 
 
 def _check_unchanged(job: Job, hashes: Mapping[str, str], path: Path) -> None:

@@ -19,7 +19,7 @@ from bitfront.recipe.fingerprints import of_examples, of_text
 from bitfront.workers import Crew
 
 NAME = "manifest.json"
-_MADE_WITH = ("versions", "hardware")
+_MADE_WITH = ("versions", "hardware", "workers")
 
 
 def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
@@ -29,7 +29,7 @@ def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
     A resumption with other versions or hardware is added under `resumed`.
     """
     if (directory / NAME).exists():
-        _go_on(job, directory)
+        _go_on(job, directory, crew)
         return
     splits = job.splits
     parts = {"calibration": splits.calibration, "search": splits.search, "test": splits.test}
@@ -51,13 +51,13 @@ def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
     write_whole(directory / NAME, json.dumps(manifest, indent=1))
 
 
-def _go_on(job: Job, directory: Path) -> None:
+def _go_on(job: Job, directory: Path, crew: Crew | None) -> None:
     manifest = read_manifest(directory)
     before = json.dumps(manifest)
     manifest["hashes"] = {**manifest.get("hashes", {}), **_renewed(job)}
-    made_with = {"versions": versions(job), "hardware": hardware(job)}
+    made_with = {"versions": versions(job), "hardware": hardware(job), **_workers(job, crew)}
     last = [manifest, *manifest.get("resumed", [])][-1]
-    if any(last.get(name) != made_with[name] for name in _MADE_WITH):
+    if any(last.get(name) != made_with.get(name) for name in _MADE_WITH):
         manifest.setdefault("resumed", []).append({"started": _now(), **made_with})
     if json.dumps(manifest) != before:
         write_whole(directory / NAME, json.dumps(manifest, indent=1))

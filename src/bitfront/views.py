@@ -6,9 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bitfront import pareto
+from bitfront.metric import Objectives
 from bitfront.recipe import Job
+from bitfront.report.notebook import study_html
+from bitfront.report.trials import Trials
 from bitfront.results import Interval, Member
 from bitfront.runtime.module import QuantizedModule
 from bitfront.space import FLOAT
@@ -56,38 +60,62 @@ class Candidate:
 
 
 class StudyView:
-    """What a run holds: `trials`, `front`, `baseline`, and `notes` on what to mind."""
+    """What a run holds: `trials`, `front`, `baseline`, and `notes` on what to mind.
+
+    `trials` are a sequence that also becomes a table: `to_pandas()`, `to_csv(path)`, `to_parquet(path)`.
+    """
 
     def __init__(
-        self, trials: Sequence[Trial], front: Sequence[Candidate], run: Path | None, notes: Sequence[str] = ()
+        self,
+        trials: Sequence[Trial],
+        front: Sequence[Candidate],
+        objectives: Objectives,
+        run: Path | None,
+        notes: Sequence[str] = (),
+        baseline_test: Mapping[str, Interval] | None = None,
     ) -> None:
-        self.trials = tuple(trials)
+        self.trials = Trials(trials)
         self.front = tuple(front)
+        self.objectives = objectives
         self.run = run
         self.notes = tuple(notes)
+        self.baseline_test = dict(baseline_test or {})
 
     @cached_property
     def baseline(self) -> dict[str, float]:
         """The float model's metrics."""
         return next(trial.values for trial in self.trials if trial.assignment == FLOAT)
 
+    @property
+    def knee(self) -> Candidate | None:
+        """The recommended member of the front: the best, or where the front bends most; None of an empty front."""
+        vectors = [self.objectives.vector(candidate.metrics) for candidate in self.front]
+        return self.front[pareto.knee(vectors)] if self.front else None
+
     def to_pandas(self) -> pandas.DataFrame:
-        """One row a trial: number, batch, metrics, seconds, failure, and a column per site. Needs pandas.
-
-        `examples` is how many a candidate was judged on that racing dropped, missing where it was all.
-        """
-        import pandas
-
-        rows = [
-            {"number": t.number, "batch": t.batch, **t.values, "seconds": t.outcome.seconds}
-            | {"examples": t.examples, "failure": getattr(t.outcome, "reason", None)}
-            | dict(t.assignment)
-            for t in self.trials
-        ]
-        return pandas.DataFrame(rows)
+        """The same as `trials.to_pandas()`."""
+        return self.trials.to_pandas()
 
     def __len__(self) -> int:
         return len(self.trials)
 
     def __repr__(self) -> str:
         return f"<study of {len(self.trials)} trials, {len(self.front)} on the front>"
+
+    def _repr_html_(self) -> str:
+        """The result in words and the front, for notebooks."""
+        limited = [limit.metric for limit in self.objectives.limits]
+        metrics = list(dict.fromkeys((*self.objectives.metrics, *limited)))
+        knee = self.knee
+        document: dict[str, Any] = {
+            "run": None if self.run is None else str(self.run),
+            "trials": len(self.trials),
+            "baseline": self.baseline,
+            "baseline_test": {name: found.to_json() for name, found in self.baseline_test.items()},
+            "knee": None if knee is None else knee.trial.number,
+            "front": [c.member.to_json() | self._sum("sum", c.metrics) for c in self.front],
+        } | self._sum("baseline_sum", self.baseline)
+        return study_html(document, metrics, self.notes)
+
+    def _sum(self, key: str, values: Mapping[str, float]) -> dict[str, float]:
+        return {key: self.objectives.total(values)} if self.objectives.combine else {}

@@ -14,6 +14,9 @@ from bitfront.recipe.schema import MetricTable
 from bitfront.study import Study
 from bitfront.trial import Trial
 
+_HASHED = {"graph": "model", "training": "data for training"}
+_DONE = {"weight_rounding": "rounded", "finetune": "trained"}  # by what the header says of it
+
 
 def observations_of(directory: Path, header: Mapping[str, Any], job: Job) -> list[Trial]:
     """The trials of an earlier run that hold for this one: points of its space, measured alike.
@@ -23,9 +26,12 @@ def observations_of(directory: Path, header: Mapping[str, Any], job: Job) -> lis
     """
     contents = log.read(directory / log.NAME)
     old, reason = contents.header, ""
-    for key in ("model", "graph", "data"):
-        if old.get("hashes", {}).get(key) != header["hashes"][key]:
-            reason = f"the {'model' if key == 'graph' else key} is not the same there"
+    for key in ("model", "graph", "data", "training"):
+        if old.get("hashes", {}).get(key) != header["hashes"].get(key):
+            reason = f"the {_HASHED.get(key, key)} is not the same there"
+    for key, done in _DONE.items():
+        if old.get(key) != header.get(key):
+            reason = f"its candidates were not {done} as they are here"
     if old.get("calibration") != header["calibration"]:
         reason = f"its inputs were calibrated by {old.get('calibration')}, not {header['calibration']}"
     for name, table in header["metrics"].items():

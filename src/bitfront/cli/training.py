@@ -10,6 +10,7 @@ from pathlib import Path
 from bitfront.cli import console
 from bitfront.errors import RecipeError
 from bitfront.recipe import Job, Recipe, read
+from bitfront.recipe.fingerprints import of_text
 from bitfront.recipe.locating import blamed, errors_located
 from bitfront.report.numbers import duration
 from bitfront.train import Epoch, Settings, fit, save_weights
@@ -45,7 +46,10 @@ def train_recipe(
 
         if checkpoint.exists() and not quiet:
             console.say(f"Going on from {checkpoint}, if it is of these settings.")
-        key = fingerprint((*model.state_dict().values(), *examples.tensors, *judge.tensors))
+        made_of = f"{recipe.model} {model!r} {job.task}"  # an activation has no tensors to tell it by
+        key = of_text(
+            f"{fingerprint((*model.state_dict().values(), *examples.tensors, *judge.tensors))} {made_of}"
+        )
         with blamed("data", "factory"):
             kept = fit(
                 model,

@@ -128,6 +128,12 @@ class Job(Judging):
                 "as it is exported, with weights rounded to nearest.",
                 ("data", "weight_rounding"),
             )
+        if self.recipe.search.finetune_steps:
+            raise RecipeError(
+                "finetune_steps can't go with a measured latency yet: what is lowered and compared has the weights "
+                "of the float model.",
+                ("search", "finetune_steps"),
+            )
         from bitfront.latency.check import check_space
 
         return check_space(self.layers, self.space, self._latency.no_kernel)

@@ -90,7 +90,7 @@ class MLflow:
             del self._held[:_METRICS]
 
     def finish(self, ending: Ending) -> None:
-        self._hold(max(self._step, 0), ending.summary)
+        self._hold(max(self._step, self._has, 0), ending.summary)
         self.flush()
         for path in ending.files:
             self._client.log_artifact(self._run, str(path))

@@ -24,7 +24,7 @@ from bitfront.runtime.plan import Plan
 from bitfront.space import FLOAT, Assignment
 from bitfront.train.loop import DivergedError
 from bitfront.train.losses import Task
-from bitfront.train.quantized import Tuning, tune
+from bitfront.train.quantized import Tuning, check_trainable, tune
 from bitfront.train.tuned import Tuned, outputs_of
 
 
@@ -59,6 +59,7 @@ class FinetuningEvaluator(ModelEvaluator):
         task: Task,
     ) -> None:
         super().__init__(plan, candidates, examples, batch_size, qualities, costs)
+        check_trainable(plan, training, tuning, task)
         self._examples = examples
         self._training = training
         self._trained = trained

@@ -10,13 +10,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bitfront.errors import DataError, ModelError
+from bitfront.errors import DataError
 from bitfront.files import write_bytes_whole
 from bitfront.graph.calling import calling, chosen_output
-from bitfront.quality.labels import check_labels, check_tokens
 from bitfront.runtime.data import Examples
 from bitfront.train.loop import Epoch, Settings, Watch, train
-from bitfront.train.losses import Task
+from bitfront.train.losses import Task, check_targets
 
 
 def fit(
@@ -79,10 +78,7 @@ class FloatLearner:
         with torch.inference_mode():
             self._model.eval()
             outputs = self.outputs(part[:2])
-        if part.targets is None or outputs.dim() < 2:
-            raise ModelError(f"Training needs outputs (examples, …, classes), not {tuple(outputs.shape)}.")
-        expanded = outputs[:1].expand(len(part), *outputs.shape[1:])
-        (check_tokens if self._task.next_token else check_labels)(part.targets, expanded)
+        check_targets(outputs, part, self._task)
 
     def groups(self) -> list[dict[str, Any]]:
         return [{"params": [tensor for tensor in self._model.parameters() if tensor.requires_grad]}]

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+from bitfront.errors import ModelError
+from bitfront.quality.labels import check_labels, check_tokens
+from bitfront.runtime.data import Examples
+
 _PADDING = -100  # a token that counts nowhere, as for the metrics of language models
 
 
@@ -55,8 +59,36 @@ class Distillation:
         return self.temperature**2 * kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
     def mixed(self, task: Task, outputs: Tensor, targets: Tensor | None, reference: Tensor) -> Tensor:
-        """The weighted sum of both losses; without labels or at weight 1 distillation alone."""
-        taught = self.loss(outputs, reference)
+        """The weighted sum of both losses; without labels or at weight 1 distillation alone.
+
+        Where there are labels, only predictions that have one are taught: padding has none.
+        """
+        taught = self.loss(*_labelled(task, outputs, targets, reference))
         if targets is None or self.weight == 1:
             return taught
         return self.weight * taught + (1 - self.weight) * task.loss(outputs, targets)
+
+
+def _labelled(
+    task: Task, outputs: Tensor, targets: Tensor | None, reference: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The predictions of both that have a label; all of them where there are no labels."""
+    if targets is None:
+        return outputs, reference
+    rows, labels = task.rows(outputs, targets)
+    taught, _ = task.rows(reference, targets)
+    known = labels != _PADDING
+    return (rows, taught) if bool(known.all()) else (rows[known], taught[known])
+
+
+def check_targets(outputs: Tensor, examples: Examples, task: Task) -> None:
+    """Whether labels are classes of the model's outputs, which are those of some of the examples.
+
+    Raises:
+        DataError: they aren't.
+        ModelError: the outputs are no classes.
+    """
+    if examples.targets is None or outputs.dim() < 2:
+        raise ModelError(f"Training needs outputs (examples, …, classes), not {tuple(outputs.shape)}.")
+    expanded = outputs[:1].expand(len(examples), *outputs.shape[1:])
+    (check_tokens if task.next_token else check_labels)(examples.targets, expanded)

@@ -23,7 +23,7 @@ from bitfront.runtime.columns import is_stored_norm
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Step
 from bitfront.train.loop import DivergedError, Epoch, Settings, Watch, train
-from bitfront.train.losses import Distillation, Task
+from bitfront.train.losses import Distillation, Task, check_targets
 from bitfront.train.scales import LearnedInput, LearnedWeight, learns_input, learns_weight
 from bitfront.train.tuned import Tuned
 
@@ -72,14 +72,24 @@ def tune(
     Raises:
         DataError: there are no labels, and distillation isn't all of the loss; or the loss becomes NaN.
     """
-    if examples.targets is None and tuning.distillation.weight < 1:
+    check_trainable(plan, examples, tuning, task)
+    learner = QuantizedLearner(plan, formats, trained, tuning, task)
+    epochs = train(learner, learner.with_reference(examples), tuning.settings, watch, checkpoint, key)
+    return learner.tuned(), epochs
+
+
+def check_trainable(plan: Plan, examples: Examples, tuning: Tuning, task: Task) -> None:
+    """DataError where labels are missing that are needed, or are not those of the model's outputs."""
+    if examples.targets is None:
+        if tuning.distillation.weight == 1:
+            return
         raise DataError(
             "Fine-tuning needs labels, and the data has none. With distillation = 1 under [finetune] the float "
             "model's outputs take their place."
         )
-    learner = QuantizedLearner(plan, formats, trained, tuning, task)
-    epochs = train(learner, learner.with_reference(examples), tuning.settings, watch, checkpoint, key)
-    return learner.tuned(), epochs
+    with torch.no_grad():
+        outputs = plan.run(examples[:2].inputs, {}, {})
+    check_targets(outputs, examples, task)
 
 
 class QuantizedLearner:

@@ -15,6 +15,7 @@ _HASHED = {
     "space": "the space (sites and formats)",
     "recipe": "recipe.toml",
     "test": "the test data",
+    "training": "the training data",
 }
 # What no outcome is computed with: another one changes nothing, not even a last bit.
 _IDLE = frozenset({"python", "optuna", "cores"})

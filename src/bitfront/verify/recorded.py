@@ -96,6 +96,8 @@ def _with_document(
         words = f"{FRONT} is of {count} trials, and the log has {len(trials)}."
         found.append(Change(FRONT, str(len(trials)), str(count), words))
     listed = [int(entry["trial"]) for entry in document["front"]]
+    if int(document["trials"]) < 1:
+        raise ValueError("it is of no trial at all")
     if same_recipe and not found:
         found += _other_front(listed, [trial.number for trial in _front(trials, opened)])
     entries = [(0, document["baseline"], document["baseline_test"])]
@@ -105,6 +107,9 @@ def _with_document(
         for number, metrics, test in entries
         if 0 <= number < len(trials)
     ]
+    bare = [str(candidate.trial.number) for candidate in candidates if not candidate.test]
+    if opened.job.splits.test is not None and bare:
+        notes.append(f"{FRONT} has no test values for trial {', '.join(bare)}, so none are verified there.")
     return Record(candidates, found, notes)
 
 

@@ -64,10 +64,13 @@ def same(some: Numbers, others: Numbers) -> bool:
 
 
 def near(some: Numbers, others: Numbers, tolerance: float) -> bool:
-    """Whether none lies further off than the tolerance. Infinity is near itself alone."""
+    """Whether none lies further off than the tolerance. Infinity is near itself alone.
+
+    Differences are rounded: one example of 447 is now and then a little more than 1/447.
+    """
     if not some or len(some) != len(others):
         return False
-    return all(_same(a, b) or abs(a - b) <= tolerance for a, b in zip(some, others, strict=True))
+    return all(_same(a, b) or abs(a - b) <= tolerance * (1 + 1e-9) for a, b in zip(some, others, strict=True))
 
 
 def _same(a: float, b: float) -> bool:
