@@ -212,6 +212,8 @@ def test_warm_start(folder: Path, bitfront: Bitfront) -> None:
         ("model.arguments={width=9}", "the model is not the same there"),
         ("data.arguments={examples=40}", "the data is not the same there"),
         ("data.calibration_method=mse", "its inputs were calibrated by minmax, not mse"),
+        ("data.weight_rounding=calibrated", "its candidates were not rounded as they are here"),
+        ("search.finetune_steps=3", "its candidates were not trained as they are here"),
     ],
 )
 def test_a_warm_start_from_something_else(folder: Path, bitfront: Bitfront, change: str, reason: str) -> None:

@@ -34,3 +34,17 @@ def test_mixing() -> None:
         (0.25 * taught + 0.75 * told).item()
     )
     assert Distillation(0.25).mixed(task, ours, None, theirs).equal(taught)
+
+
+def test_padding_is_not_taught() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = torch.randn(2, 1, 5, 7, generator=generator)
+    targets = torch.tensor([[1, 2, 3, -100, -100]])
+    other = theirs.clone()
+    other[:, 2:] *= 3  # from here on the next token is padding
+    for weight in (0.5, 1.0):
+        losses = [Distillation(weight).mixed(Task(True), ours, targets, one).item() for one in (theirs, other)]
+        assert losses[0] == losses[1]
+        other[:, 0] *= 2
+        assert Distillation(weight).mixed(Task(True), ours, targets, other).item() != losses[0]
+        other[:, 0] /= 2

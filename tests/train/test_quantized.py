@@ -247,6 +247,14 @@ def test_labels_are_needed_unless_the_float_model_teaches_alone() -> None:
     assert distance(outputs_of(tuned, subject.plan, subject.assignment)) < 0.5 * distance(subject.ptq)
 
 
+def test_labels_of_no_class_are_found_before_training() -> None:
+    subject, given = Subject(model=Net()), examples()
+    assert given.targets is not None
+    wrong = Examples(given.inputs, given.targets + 1000)
+    with pytest.raises(DataError, match="1000|classes"):
+        tune(subject.plan, subject.formats, subject.trained, wrong, PLAIN)
+
+
 def test_the_float_model_s_outputs_are_the_same_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     subject, tuning = Subject(), Tuning(SETTINGS, Distillation(0.7))
     kept, _ = tune(subject.plan, subject.formats, subject.trained, examples(), tuning)

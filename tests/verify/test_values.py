@@ -71,3 +71,10 @@ def test_the_worst_counts(verdicts: list[Verdict]) -> None:
 @given(TUPLES, TUPLES)
 def test_any_value_is_json(some: tuple[float, ...], others: tuple[float, ...]) -> None:
     json.dumps(value(some, others).to_json(), allow_nan=False)
+
+
+def test_one_example_is_within_the_tolerance_of_one_example() -> None:
+    for count in (3, 7, 447, 500):
+        for right in range(count):
+            assert near((right / count,), ((right + 1) / count,), 1 / count)
+            assert right + 2 > count or not near((right / count,), ((right + 2) / count,), 1 / count)
