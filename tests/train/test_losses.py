@@ -43,7 +43,9 @@ def test_padding_is_not_taught() -> None:
     other = theirs.clone()
     other[:, 2:] *= 3  # from here on the next token is padding
     for weight in (0.5, 1.0):
-        losses = [Distillation(weight).mixed(Task(True), ours, targets, one).item() for one in (theirs, other)]
+        losses = [
+            Distillation(weight).mixed(Task(True), ours, targets, one).item() for one in (theirs, other)
+        ]
         assert losses[0] == losses[1]
         other[:, 0] *= 2
         assert Distillation(weight).mixed(Task(True), ours, targets, other).item() != losses[0]
