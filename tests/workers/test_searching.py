@@ -51,7 +51,8 @@ def test_ctrl_c_and_on_with_another_number_of_workers(tmp_path: Path) -> None:
     results = run_job(job(trials=30, workers=2), tmp_path / "run", pressed_at(7))
     assert results.progress.stopped == "interrupted"
     assert children() == before
-    assert 8 <= len(results.trials) < len(values(tmp_path / "whole"))
+    # Quick candidates may all have come in one part, which is then recorded as a whole.
+    assert 8 <= len(results.trials) <= len(values(tmp_path / "whole"))
     run_job(job(trials=30), tmp_path / "run")
     assert values(tmp_path / "run") == values(tmp_path / "whole")
 
@@ -126,7 +127,7 @@ def test_latency_is_measured_by_the_coordinator(tmp_path: Path) -> None:
 def test_a_gpu_has_one_process(key: str) -> None:
     made = job(**{key: 2})
     with pytest.raises(RecipeError, match=rf'{key} is for searches on the processor: where device = "meta"'):
-        check_workers(made.recipe.search, torch.device("meta"), ())
+        check_workers(made.recipe, torch.device("meta"), ())
 
 
 @pytest.mark.parametrize(
