@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +20,7 @@ import torch
 
 from bitfront.errors import BitfrontError, reason_of
 from bitfront.garbage import settled
+from bitfront.lifeline import end_with
 from bitfront.metric import Failure
 from bitfront.space import FLOAT, Assignment
 from bitfront.workers.crew import CrewError, Done, Raised, Ready, Task
@@ -41,7 +41,7 @@ def main(number: int, channel: int, lifeline: int, material: int) -> None:
         material: descriptor of the file with the packed `Material`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's affair
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    end_with(lifeline)
     os.dup2(2, 1)  # the coordinator's standard output may be a JSON document
     connection = Connection(channel)
     with suppress(EOFError, OSError):  # the coordinator is gone; nobody is left to be told
@@ -63,12 +63,6 @@ def _serve(number: int, connection: Connection, material: int) -> None:
             except Exception as error:  # no candidate's fault: those are outcomes
                 event = Raised(number, told(error))
             connection.send(event)
-
-
-def _end_with(lifeline: int) -> None:
-    """End this process at once when the coordinator is gone, also in the middle of a long candidate."""
-    os.read(lifeline, 1)
-    os._exit(0)
 
 
 def _opened(descriptor: int) -> Material:
