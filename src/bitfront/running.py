@@ -6,18 +6,19 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from bitfront.errors import ModelError, RunError
+from bitfront.errors import ModelError
 from bitfront.files import write_whole
 from bitfront.garbage import settled
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Progress, Run, Watch
 from bitfront.manifest import write_manifest
 from bitfront.metric import Measurement, Objectives
-from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job, to_toml
 from bitfront.recipe.fingerprints import of_tests
 from bitfront.reporting import write_report
@@ -28,13 +29,14 @@ from bitfront.results import (
     Results,
     dropped_early,
     front_of,
-    read_front,
     remarks,
     ruled_out,
     slow_strategy,
 )
-from bitfront.space import FLOAT
+from bitfront.space import FLOAT, Space
+from bitfront.strategies.base import Strategy
 from bitfront.study import Study
+from bitfront.tested import measure_tests, tests_before
 from bitfront.trackers import Tracking
 from bitfront.trial import Trial
 from bitfront.warm_start import check_observations, observations_of
@@ -82,52 +84,92 @@ def run_job(
     with closing(Study(directory)) as study, closing(tracked):
         notes = [*job.check(), *study.notes]
         objectives, planned = _begin(job, study, warm_start)
-        notes += _other_threads(study)
-        for note in notes:
-            say(note)
-        search = job.recipe.search
+        notes = _said([*notes, *_other_threads(study)], say)
         crew = hire(job)
-        pool = None if crew is None else Pool(crew, job.judge, search.candidate_seconds)
-        race, more = job.race(objectives, pool)
-        for note in more:
-            say(note)
-        notes += more
-        strategy = job.strategy(objectives, planned)
-        workers = 1 if crew is None else crew.size
-        if workers > strategy.batch_size:
-            batch = strategy.batch_size
-            notes.append(_FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch))
-            say(notes[-1])
-        evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
-        budget = Budget(search.trials, search.seconds)
-        run = Run(study, evaluator, budget, tracked.watching(watch), job.spent, race, workers)
+        search, more = _prepared(job, study, crew, objectives, planned, tracked.watching(watch))
+        notes += _said(more, say)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
-        tests = _tests_before(study, test_key)
+        tests = tests_before(study, test_key)
+        progress = search.run.progress
         try:
-            if directory is not None:
-                write_whole(directory / "recipe.toml", to_toml(job.recipe))
-                write_manifest(job, directory, crew)
+            _leave_beginning(job, directory, crew)
             tracked.begin(_name(directory), study.header)
-            with settled(), nullcontext() if pool is None else closing(pool):
-                run.search(strategy, job.space)
+            search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
-            notes += _measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
+            notes += measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:
-            run.progress.stopped = "interrupted"
-        if run.progress.stopped == "noise":
-            notes.append(_EARLY)
-        if run.progress.stopped == "exhausted" and planned < search.trials:
-            notes.append(_PLANNED.format(planned=planned, strategy=search.strategy))
+            progress.stopped = "interrupted"
+        notes += _why_no_more(progress.stopped, job, planned)
         with uninterrupted():
             seconds = time.perf_counter() - started
-            results = _results(job, objectives, run, tests, notes, seconds, test_key)
-            if directory is not None:
-                write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
-                if failed := write_report(job, results, study.header, directory):
-                    results.notes.append(failed)
+            results = _results(job, objectives, search.run, tests, notes, seconds, test_key)
+            _leave_results(job, results, study.header, directory)
         results.notes.extend(tracked.finish(results))
     return results
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search that is about to begin; `pool` judges, where workers do."""
+
+    run: Run
+    strategy: Strategy
+    pool: Pool | None
+
+    def go(self, space: Space) -> None:
+        """To the end; workers are sent home whatever happens."""
+        with settled(), nullcontext() if self.pool is None else closing(self.pool):
+            self.run.search(self.strategy, space)
+
+
+def _prepared(
+    job: Job, study: Study, crew: Crew | None, objectives: Objectives, planned: int, watch: Watch | None
+) -> tuple[_Search, list[str]]:
+    """Who judges, who proposes, and the loop between them; notes on what is in vain."""
+    search = job.recipe.search
+    pool = None if crew is None else Pool(crew, job.judge, search.candidate_seconds)
+    race, notes = job.race(objectives, pool)
+    strategy = job.strategy(objectives, planned)
+    workers = 1 if crew is None else crew.size
+    if workers > strategy.batch_size:
+        batch = strategy.batch_size
+        notes = [*notes, _FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch)]
+    evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
+    budget = Budget(search.trials, search.seconds)
+    return _Search(Run(study, evaluator, budget, watch, job.spent, race, workers), strategy, pool), notes
+
+
+def _said(notes: list[str], say: Callable[[str], None]) -> list[str]:
+    for note in notes:
+        say(note)
+    return notes
+
+
+def _why_no_more(stopped: str, job: Job, planned: int) -> list[str]:
+    """A note where the search ended before its budget was spent, and there is something to be done about it."""
+    search = job.recipe.search
+    if stopped == "noise":
+        return [_EARLY]
+    if stopped == "exhausted" and planned < search.trials:
+        return [_PLANNED.format(planned=planned, strategy=search.strategy)]
+    return []
+
+
+def _leave_beginning(job: Job, directory: Path | None, crew: Crew | None) -> None:
+    """What a run is made of and with, written before its first candidate is evaluated."""
+    if directory is not None:
+        write_whole(directory / "recipe.toml", to_toml(job.recipe))
+        write_manifest(job, directory, crew)
+
+
+def _leave_results(job: Job, results: Results, header: Mapping[str, Any], directory: Path | None) -> None:
+    """front.json and the report; where the report can't be made, that is a note."""
+    if directory is None:
+        return
+    write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
+    if failed := write_report(job, results, header, directory):
+        results.notes.append(failed)
 
 
 def _name(directory: Path | None) -> str:
@@ -196,36 +238,6 @@ def _baseline(job: Job) -> Trial:
     if not isinstance(outcome, Measurement):
         raise ModelError(f"The float model itself can't be measured: {outcome.reason}.")
     return Trial(0, 0, FLOAT, outcome)
-
-
-def _tests_before(study: Study, test_key: str) -> dict[int, Mapping[str, Interval]]:
-    """Test metrics by trial number that the run has already; measuring them again would give the same."""
-    if study.directory is None:
-        return {}
-    try:
-        before = read_front(study.directory, study.trials)
-    except RunError:  # it is written anew
-        return {}
-    return dict(before.tests) if before.key == test_key else {}
-
-
-def _measure_tests(job: Job, trials: Sequence[Trial], found: dict[int, Mapping[str, Interval]]) -> list[str]:
-    """Fill `found` with what it lacks of test metrics; notes on candidates that fail on the test split."""
-    notes: list[str] = []
-    test = job.splits.test
-    for trial in trials if test is not None else ():
-        assert test is not None
-        if trial.number in found:
-            continue
-        try:
-            stacks = job.evaluator.statistics(trial.assignment, test)
-            found[trial.number] = {
-                quality.metric.name: Interval(quality.value(stack), *interval(quality, stack))
-                for quality, stack in zip(job.qualities, stacks, strict=True)
-            }
-        except Exception as error:  # a model may fail on other examples; the search is done and counts
-            notes.append(f"Trial {trial.number} fails on the test split: {type(error).__name__}: {error}.")
-    return notes
 
 
 def _results(
