@@ -94,7 +94,7 @@ def run_job(
         progress = search.run.progress
         try:
             _leave_beginning(job, directory, crew)
-            tracked.begin(_name(directory), study.header)
+            tracked.begin(_name(directory), study.header, study.trials[0])
             search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
             notes += measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)

@@ -63,6 +63,16 @@ def test_what_a_killed_sitting_wrote_too_much_is_hidden(tmp_path: Path) -> None:
     ]
 
 
+def test_what_was_told_of_another_log_is_hidden(tmp_path: Path) -> None:
+    for offset in (0.0, 10.0):
+        tracker = tensorboard()
+        tracker.begin(Session("x", {}, tmp_path))
+        for step in range(4 if offset else 6):
+            tracker.scalars(step, {"loss": offset + step})
+        tracker.finish(Ending("done"))
+    assert scalars(tmp_path, "loss") == [(n, 10.0 + n) for n in range(4)]
+
+
 def test_files_that_were_deleted_are_begun_anew(tmp_path: Path) -> None:
     tracker = tensorboard()
     identity = tracker.begin(Session("x", {}, tmp_path))

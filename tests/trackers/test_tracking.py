@@ -107,6 +107,20 @@ def test_a_tracker_that_lost_its_record_is_told_everything(tmp_path: Path, searc
     assert len(anew.steps) == len(results.trials)
 
 
+def test_a_log_that_was_begun_anew_is_told_from_the_start(tmp_path: Path, search: Search) -> None:
+    """By the very same recipe, while what the trackers had of the deleted log is still noted."""
+    tracker = Remembering()
+    search({"fake": tracker})
+    (tmp_path / "mine" / "trials.jsonl").unlink()
+    tracker.steps.clear()
+    results = search({"fake": tracker})
+    assert [session.identity for session in tracker.sessions] == ["", ""]
+    assert tracker.steps == [trial.number for trial in results.trials]
+    search({"fake": tracker})  # and this one is gone on with
+    assert tracker.sessions[-1].identity == "mine"
+    assert len(tracker.steps) == len(results.trials)
+
+
 def test_what_was_not_flushed_is_told_again(
     tmp_path: Path, search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +227,16 @@ def test_a_search_in_memory_is_told_too(search: Search) -> None:
     assert tracker.endings[0].files == []
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"fake": {}}', '{"fake": {"identity": "x", "first": "y"}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "{",
+        '{"fake": {}}',
+        '{"fake": {"identity": "x", "first": "y", "log": "z"}}',
+        '{"fake": {"identity": "x", "first": 1}}',
+    ],
+)
 def test_damage_is_named_before_anything_runs(tmp_path: Path, search: Search, text: str) -> None:
     search({"fake": Remembering()})
     (tmp_path / "mine" / "trackers.json").write_text(text)

@@ -20,8 +20,8 @@ def tensorboard() -> Tracker:
 class TensorBoard:
     """Scalars by step; settings and the final table are texts. Its identity is its first event file.
 
-    A sitting that goes on tells TensorBoard from which step: what a killed one wrote after its last flush is then
-    hidden (`purge_step` of SummaryWriter).
+    A sitting tells TensorBoard from which step it goes on: what a killed one wrote after its last flush is then
+    hidden (`purge_step` of SummaryWriter), and so is everything of another log that the folder has had.
     """
 
     def __init__(self, library: Any) -> None:
@@ -32,9 +32,8 @@ class TensorBoard:
     def begin(self, session: Session) -> str:
         folder = None if session.directory is None else session.directory / FOLDER
         known = folder is not None and bool(session.identity) and (folder / session.identity).exists()
-        self._writer = self._library.SummaryWriter(
-            None if folder is None else str(folder), purge_step=session.first if known else None
-        )
+        first = session.first if known else 0
+        self._writer = self._library.SummaryWriter(None if folder is None else str(folder), purge_step=first)
         self._step = session.first
         if known:
             return session.identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from bitfront.files import write_whole
 from bitfront.loop import Progress, Watch
 from bitfront.results import Interval, Member, Results
 from bitfront.trackers.base import Ending, Session, Setting, Tracker
-from bitfront.trial import Trial
+from bitfront.trial import Trial, to_record
 
 STATE = "trackers.json"
 
@@ -24,8 +25,9 @@ _FLUSH = 1.0  # seconds of trials that trackers may hold back
 class Tracking:
     """The trackers of one search, by name; without any, nothing is done or written.
 
-    Steps are numbers of trials. How far each tracker got is kept in trackers.json of the run's directory, so that
-    a run that is resumed tells the rest. The first thing that a tracker raises is told to `say`, and is its last.
+    Steps are numbers of trials. How far each tracker got with which log is kept in trackers.json of the run's
+    directory, so that a run that is resumed tells the rest, and one that was deleted and begun anew everything.
+    The first thing that a tracker raises is told to `say`, and is its last.
     """
 
     def __init__(
@@ -52,15 +54,20 @@ class Tracking:
 
         return both
 
-    def begin(self, name: str, header: Mapping[str, Any]) -> None:
-        """Before the first trial; `header` is that of the log."""
-        for tracker, known in [(tracker, self._state.get(tracker, {})) for tracker in self._trackers]:
+    def begin(self, name: str, header: Mapping[str, Any], baseline: Trial) -> None:
+        """Before any trial is told; `header` is that of the log, `baseline` its first trial."""
+        log = _log_digest(header, baseline)
+        for tracker in self._trackers:
+            known = self._state.get(tracker, {})
+            if known.get("log") != log:  # what was told then were the trials of another log
+                known = {}
             identity, first = known.get("identity", ""), known.get("first", 0)
             session = Session(name, dict(_flat(header)), self._directory, identity, first)
             with self._guarded(tracker):
                 given = self._trackers[tracker].begin(session)
                 self._begun.append(tracker)
-                self._state[tracker] = {"identity": given, "first": first if given == identity else 0}
+                first = first if given == identity else 0
+                self._state[tracker] = {"identity": given, "first": first, "log": log}
         self._save()
 
     def finish(self, results: Results) -> list[str]:
@@ -138,12 +145,26 @@ def _read_state(directory: Path | None) -> dict[str, dict[str, Any]]:
         return {}
     try:
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
-        return {name: {"identity": str(t["identity"]), "first": int(t["first"])} for name, t in state.items()}
+        return {
+            name: {"identity": str(t["identity"]), "first": int(t["first"]), "log": str(t["log"])}
+            for name, t in state.items()
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"'{directory / STATE}' is damaged ({error!r}). It says which trials the trackers have; without it "
             "they are told everything again: delete it, or leave trackers out of the recipe."
         ) from error
+
+
+def _log_digest(header: Mapping[str, Any], baseline: Trial) -> str:
+    """What tells a log from another one: a new log of the same recipe has measured its float model anew.
+
+    The microseconds that this took are recorded, and hardly ever the same twice.
+    """
+    # A header that was read has its version, one that was just written down hasn't.
+    written = {name: value for name, value in header.items() if name != "log"}
+    text = json.dumps([written, to_record(baseline)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _scalars(trial: Trial) -> dict[str, float]:
