@@ -34,7 +34,7 @@ def dashboard_run(run: Path, port: int, export: Path | None, browser: bool, json
             console.say(f"The mirror is {_said(written)}")
         if browser and _has_screen():
             webbrowser.open(server.url)
-        with Follower(run, written.path, console.note):
+        with Follower(run, written.path, console.note, server.renew):
             server.serve()
     except KeyboardInterrupt:
         pass  # that is how it ends

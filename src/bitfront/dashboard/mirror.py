@@ -18,8 +18,16 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from bitfront.dashboard import tables
-from bitfront.dashboard.records import directions, frozen_trials, is_mark, marks, names, study_attributes
-from bitfront.dashboard.source import Source
+from bitfront.dashboard.records import (
+    directions,
+    distributions_of,
+    frozen_trials,
+    is_mark,
+    marks,
+    names,
+    study_attributes,
+)
+from bitfront.dashboard.source import Source, choices_of
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import sync_directory
 from bitfront.trial import seal, to_record
@@ -28,19 +36,20 @@ NAME = "dashboard.sqlite3"
 
 _OURS = 0x62697466  # SQLite's application id of a mirror: "bitf"
 _STATE = "bitfront:mirror"  # system attribute of the study: what the file mirrors, and how far
-_VERSION = 1  # of what is written
+_VERSION = 2  # of what is written
 _WAIT = 30.0  # seconds that somebody else may take to write
 
 
 @dataclass(frozen=True)
 class Written:
     """What was done: `added` of the `trials` are new in the file; it was `rebuilt` where there was none, or an
-    old one of something else."""
+    old one of something else. `widened` says that trials which it had have other parameters or choices now."""
 
     path: Path
     trials: int
     added: int
     rebuilt: bool
+    widened: bool = False
 
 
 def write_mirror(source: Source, path: Path) -> Written:
@@ -58,7 +67,8 @@ def write_mirror(source: Source, path: Path) -> Written:
             _refuse_foreign(path)
             with _opened(path) as database:
                 if (had := _add(database, source)) is not None:
-                    return Written(path, len(source.trials), len(source.trials) - had, rebuilt=False)
+                    added, widened = len(source.trials) - had, bool(_grown(source, had))
+                    return Written(path, len(source.trials), added, rebuilt=False, widened=widened)
         _build(source, path)
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -121,6 +131,9 @@ def _add(database: sqlite3.Connection, source: Source) -> int | None:
 
 
 def _fill(database: sqlite3.Connection, source: Source, study: int, first: int) -> None:
+    if first and (grown := _grown(source, first)):
+        new = [site for site in grown if site not in choices_of(source.trials[:first])]
+        tables.widen(database, study, distributions_of(grown), new)
     tables.insert_trials(database, study, first, frozen_trials(source, first))
     old = [name for name in tables.user_attribute_names(database) if is_mark(name)]
     tables.replace_marks(database, study, old, marks(source))
@@ -129,10 +142,16 @@ def _fill(database: sqlite3.Connection, source: Source, study: int, first: int) 
     tables.set_study_attributes(database, "study_system_attributes", study, state)
 
 
+def _grown(source: Source, first: int) -> dict[str, tuple[str, ...]]:
+    """The sites with more formats than in the first so many trials, which may be a part of the references."""
+    before = choices_of(source.trials[:first])
+    return {site: names for site, names in source.choices.items() if names != before.get(site)}
+
+
 def _state(source: Source, count: int) -> dict[str, Any]:
     """What a mirror of the first so many trials is a mirror of."""
     objectives = source.objectives
-    meaning = [source.header, source.choices, repr(objectives), source.started.isoformat()]
+    meaning = [source.header, repr(objectives), source.started.isoformat()]
     last = seal(to_record(source.trials[count - 1])) if count else ""
     digest = hashlib.sha256(json.dumps([meaning, last], sort_keys=True, default=list).encode()).hexdigest()
     return {"version": _VERSION, "trials": count, "run": digest[:16]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,14 +37,17 @@ def frozen_trials(source: Source, first: int = 0) -> Iterator[FrozenTrial]:
     and leaves it out of `best_trials`. Of times the log knows durations alone: a trial starts when those before
     it are done, counted from the start of the run.
     """
-    distributions: dict[str, BaseDistribution] = {
-        site: CategoricalDistribution(formats) for site, formats in source.choices.items()
-    }
+    distributions = distributions_of(source.choices)
     begins = source.started + timedelta(seconds=sum(t.outcome.seconds for t in source.trials[:first]))
     for trial in source.trials[first:]:
         ends = begins + timedelta(seconds=trial.outcome.seconds)
         yield _frozen(source, trial, distributions, _local(begins), _local(ends))
         begins = ends
+
+
+def distributions_of(choices: Mapping[str, Sequence[str]]) -> dict[str, BaseDistribution]:
+    """One categorical parameter for each site."""
+    return {site: CategoricalDistribution(formats) for site, formats in choices.items()}
 
 
 def _frozen(

@@ -19,6 +19,7 @@ from bitfront.results import FRONT
 
 HOST = "127.0.0.1"  # the dashboard has no login, and whoever reaches it may change the mirror
 _POLL = 2.0  # seconds between looks at the log
+_PATIENCE = 5  # looks that may fail: a run that begins has a log before it has a manifest
 
 
 def require_dashboard() -> Any:
@@ -40,10 +41,10 @@ class Server:
     """
 
     def __init__(self, mirror: Path, port: int) -> None:
-        library = require_dashboard()
+        self._library, self._mirror = require_dashboard(), mirror
         self._storage = storage_of(mirror)
         try:
-            application = library.wsgi(self._storage)
+            application = self._library.wsgi(self._storage)
             self._server = make_server(HOST, port, application, _Threads, _Silent)
         except OSError as error:
             self._storage.engine.dispose()
@@ -56,6 +57,13 @@ class Server:
     def serve(self) -> None:
         """Answer requests until `close`, or Ctrl-C."""
         self._server.serve_forever(poll_interval=0.2)
+
+    def renew(self) -> None:
+        """Forget what was read of the mirror: optuna-dashboard reads finished trials once, and these changed."""
+        old, self._storage = self._storage, storage_of(self._mirror)
+        self._server.set_app(self._library.wsgi(self._storage))
+        old.remove_session()
+        old.engine.dispose()
 
     def close(self) -> None:
         """End `serve`, wherever it runs, and let go of the port and the file."""
@@ -93,13 +101,21 @@ class _Silent(WSGIRequestHandler):
 class Follower:
     """Keeps the mirror up with a run that goes on, in a thread of its own, between entering and leaving it.
 
-    What goes wrong is told to `say` once, and ends the following.
+    What goes wrong is told to `say` once, and ends the following. Where the mirror isn't only longer than it was,
+    `renew` is called.
     """
 
-    def __init__(self, run: Path, mirror: Path, say: Callable[[str], None], poll: float = _POLL) -> None:
-        self._run, self._mirror, self._say, self._poll = run, mirror, say, poll
+    def __init__(
+        self,
+        run: Path,
+        mirror: Path,
+        say: Callable[[str], None],
+        renew: Callable[[], None] = lambda: None,
+        poll: float = _POLL,
+    ) -> None:
+        self._run, self._mirror, self._say, self._renew, self._poll = run, mirror, say, renew, poll
         self._over = threading.Event()
-        self._seen = self._state()
+        self._seen: list[tuple[int, int]] = []  # whatever came since the mirror was made is looked at first
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> Follower:
@@ -117,15 +133,21 @@ class Follower:
         return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
 
     def _follow(self) -> None:
+        failed = 0  # looks in a row
         while not self._over.wait(self._poll):
             try:
-                if (state := self._state()) == self._seen:
-                    continue
+                state = self._state()
+                if state == self._seen or not (self._run / log.NAME).exists():
+                    continue  # a run that was deleted may be begun anew
                 written = write_mirror(read_source(self._run), self._mirror)
-                self._seen = state
+                self._seen, failed = state, 0
             except (BitfrontError, OSError) as error:
+                failed += 1
+                if failed < _PATIENCE:
+                    continue
                 self._say(f"The dashboard no longer follows the run: {error}")
                 return
+            if written.rebuilt or written.widened:
+                self._renew()
             if written.rebuilt:
-                self._say("The run was begun anew: start the dashboard again to see it.")
-                return
+                self._say("The run was begun anew: load the page again to see it.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,21 +38,26 @@ class Source:
 
     @cached_property
     def choices(self) -> dict[str, tuple[str, ...]]:
-        """The formats of each site, the float model's first, in the order in which the log meets them.
-
-        Every log begins with the uniform assignments, so what a site may take is met in the first few lines, and
-        a longer log gives the same.
-        """
-        found: dict[str, dict[str, None]] = {}
-        for trial in self.trials:
-            for site, name in trial.assignment.items():
-                found.setdefault(site, {FLOAT_FORMAT: None}).setdefault(name)
-        return {site: tuple(names) for site, names in found.items()}
+        """The formats of each site that the log holds, as `choices_of` has them."""
+        return choices_of(self.trials)
 
     @cached_property
     def front(self) -> tuple[int, ...]:
         """Numbers of the trials on the front."""
         return tuple(trial.number for trial in front_of(self.trials, self.objectives))
+
+
+def choices_of(trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+    """The formats of each site, the float model's first, in the order in which the trials meet them.
+
+    A longer log gives the same or adds to it at the end: every log begins with the uniform assignments, and until
+    they are all there it grows.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for trial in trials:
+        for site, name in trial.assignment.items():
+            found.setdefault(site, {FLOAT_FORMAT: None}).setdefault(name)
+    return {site: tuple(names) for site, names in found.items()}
 
 
 def read_source(run: Path) -> Source:

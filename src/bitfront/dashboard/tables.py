@@ -60,6 +60,27 @@ def insert_trials(
     _flush(database, rows)
 
 
+def widen(
+    database: sqlite3.Connection,
+    study: int,
+    distributions: Mapping[str, BaseDistribution],
+    new: Iterable[str],
+) -> None:
+    """Let the trials of a study have these distributions, which begin with the choices that they have now.
+
+    What a trial chose is stored as the place among the choices, and stays. Of parameters that are `new` the trials
+    get the first choice.
+    """
+    ids = [key for (key,) in database.execute("SELECT trial_id FROM trials WHERE study_id = ?", (study,))]
+    for name in new:
+        rows = [(key, name, 0.0, "") for key in ids]
+        database.executemany(_INSERT["params"], rows)
+    database.executemany(
+        "UPDATE trial_params SET distribution_json = ? WHERE param_name = ?",
+        [(_distribution(distribution), name) for name, distribution in distributions.items()],
+    )
+
+
 def _flush(database: sqlite3.Connection, rows: Mapping[str, list[tuple[Any, ...]]]) -> None:
     for table, given in rows.items():
         database.executemany(_INSERT[table], given)
