@@ -12,6 +12,7 @@ from torch import nn
 from bitfront import log
 from bitfront.errors import InputError, RunError
 from bitfront.graph.capture import capture
+from bitfront.hiring import hiring
 from bitfront.manifest import read_manifest
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
@@ -37,6 +38,7 @@ def search(
     batch_size: int | None = None,
     output: int | str | None = None,
     workers: int | None = None,
+    ray: str | None = None,
     run: str | Path | None = None,
 ) -> StudyView:
     """Search a recipe's file, or a module on data.
@@ -55,7 +57,9 @@ def search(
         seed: of all randomness; 0 if not given.
         batch_size: what costs such as flops are counted for; 256 if not given.
         output: which output of a module is judged, by number or name, where it returns several.
-        workers: how many processes judge candidates, each on as many threads as torch has here; 1 if not given.
+        workers: how many processes judge candidates, each on as many threads as torch has here; 1 if not given,
+            and with `ray` one for each free processor.
+        ray: address of the Ray cluster whose machines judge candidates (``"auto"``: that of this machine).
         run: where the run is kept. If not given: runs/NAME for a recipe, for a module in memory only.
 
     For a recipe, `strategy`, `trials`, `seed`, `batch_size` and `workers` override what it says; the model,
@@ -81,7 +85,7 @@ def search(
             )
         if batch_size is not None:
             settings["batch_size"] = batch_size
-        return _search_recipe(Path(model), settings, None if run is None else Path(run))
+        return _search_recipe(Path(model), settings, None if run is None else Path(run), ray)
     if data is None or not space:
         raise InputError("Searching a module needs `data` (its splits) and `space` (formats by rule).")
     document = {
@@ -91,7 +95,7 @@ def search(
     } | ({} if latency is None else {"latency": dict(latency)})
     size = 256 if batch_size is None else batch_size
     job = Job(from_document(document), Path(), model, data, size, output)
-    return _view(job, None if run is None else Path(run))
+    return _view(job, None if run is None else Path(run), ray)
 
 
 def _tables(metrics: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -100,18 +104,20 @@ def _tables(metrics: Sequence[str] | Mapping[str, Mapping[str, Any]]) -> dict[st
     return {name: {} for name in ((metrics,) if isinstance(metrics, str) else metrics)}
 
 
-def _search_recipe(path: Path, settings: Mapping[str, Any], run: Path | None) -> StudyView:
+def _search_recipe(path: Path, settings: Mapping[str, Any], run: Path | None, ray: str | None) -> StudyView:
     tables = {name: "data" if name == "batch_size" else "search" for name in settings}
     changes = tuple(f"{tables[name]}.{name}={json.dumps(value)}" for name, value in settings.items())
     recipe, notes = read(path, changes)
     with errors_located(path, changes):
-        return _view(Job(recipe, path.parent), run or default_run(path), notes)
+        return _view(Job(recipe, path.parent), run or default_run(path), ray, notes)
 
 
-def _view(job: Job, directory: Path | None, notes: Sequence[str] = ()) -> StudyView:
-    results = run_job(job, directory)
+def _view(job: Job, directory: Path | None, ray: str | None, notes: Sequence[str] = ()) -> StudyView:
+    of_the_cluster: list[str] = []
+    with hiring(job.recipe, ray, of_the_cluster.append) as hire:
+        results = run_job(job, directory, hire=hire)
     front = [Candidate(member, lambda: job) for member in results.front]
-    found = (*notes, *results.notes)
+    found = (*notes, *results.notes, *of_the_cluster)
     return StudyView(results.trials, front, results.objectives, directory, found, results.baseline.test)
 
 

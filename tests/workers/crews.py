@@ -98,6 +98,14 @@ class Chance:
         self._numbers += 1
         self._starting.append(self._numbers)
 
+    @property
+    def starting(self) -> int:
+        return len(self._starting)
+
+    @property
+    def working(self) -> int:
+        return len(self._tasks)
+
     def give(self, worker: int, task: Task) -> None:
         candidates = list(task.of_space(self.space))
         assert candidates

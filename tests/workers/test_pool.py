@@ -124,6 +124,38 @@ def test_who_stops_listening_gets_no_old_news_later(seed: int, stop: int) -> Non
     assert without_time(made.evaluate(backwards)) == without_time(serial(backwards))
 
 
+@given(seed=st.integers(0, 10**6), workers=st.integers(1, 4), deaths=st.integers(0, 6), stop=st.booleans())
+def test_when_it_has_settled_nobody_works_or_starts(seed: int, workers: int, deaths: int, stop: bool) -> None:
+    """Neither a worker that was never needed, nor one that replaces another, nor what nobody waits for."""
+    crew = Chance(random.Random(seed), workers, deaths=deaths)
+    made = pool_of(crew)
+    made.settle()
+    assert crew.starting == 0  # nobody was wanted yet
+    if stop:
+        stream = made.stream(ALL)
+        next(stream)
+        stream.close()
+    else:
+        made.evaluate(ALL[:1])
+    made.settle()
+    assert (crew.starting, crew.working) == (0, 0)
+    assert made.evaluate(ALL[:5])
+    assert crew.closed is False
+
+
+def test_settling_ends_what_takes_too_long() -> None:
+    slow, clock = frozenset(ALL[3:5]), Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "time", clock)
+        crew = Chance(random.Random(0), 3, slow=slow, clock=clock)
+        made = pool_of(crew, 2.0)
+        stream = made.stream(ALL)
+        next(stream)
+        stream.close()  # somebody may have the slow ones in hand
+        made.settle()
+    assert (crew.starting, crew.working) == (0, 0)
+
+
 def test_seconds_add_up_to_the_time_that_passed(clock: Clock) -> None:
     """With two workers half of what they worked: a budget of time is one of the clock."""
     crew = Chance(random.Random(0), 2, clock=clock, seconds=0.5)

@@ -9,13 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+import bitfront
 from benchmarks.faults import make_folder, trials_of
-from bitfront.cli.searching import crew_on
+from bitfront.hiring import crew_on
 from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.running import run_job
@@ -96,10 +100,11 @@ def reached(machines: Machines, connection: Cluster) -> Cluster:
 
 
 class Hired:
-    """Hires for a job, and remembers whom, and what happened to them."""
+    """Hires for a job, and remembers whom, and what happened to them. `all_up`: nobody begins before all are."""
 
-    def __init__(self, found: Cluster) -> None:
+    def __init__(self, found: Cluster, all_up: bool = False) -> None:
         self._cluster = found
+        self._all_up = all_up
         self.crew: RayCrew
         self.events: list[Event] = []
 
@@ -109,6 +114,9 @@ class Hired:
 
         def listened(seconds: float | None) -> list[Event]:
             found = wait(seconds)
+            while self._all_up and self.crew.starting:
+                found += wait(1.0)
+            self._all_up = False
             self.events += found
             return found
 
@@ -164,6 +172,21 @@ def test_an_actor_is_killed(tmp_path: Path, reached: Cluster) -> None:
     (ended,) = hired.ended
     assert "its process on" in ended.reason
     assert not ended.innocent
+
+
+def test_a_node_is_lost_in_the_middle_of_a_search(
+    tmp_path: Path, machines: Machines, reached: Cluster
+) -> None:
+    """Without a word: the search hears of it from the worker that doesn't answer any more."""
+    run_job(job(trials=30, batch=10), tmp_path / "alone")
+    hired, gone = Hired(reached, all_up=True), list[str]()
+    act = at(5, lambda: gone.append(machines.lose()))
+    results = run_job(job(trials=30, batch=10, workers=2), tmp_path / "run", act, hire=hired)
+    assert results.progress.evaluated == 30
+    assert values(tmp_path / "run") == values(tmp_path / "alone")
+    (ended,) = hired.ended
+    assert ended.innocent
+    assert gone[0] not in hired.crew.ready.values()
 
 
 def test_a_node_is_lost_and_another_joins(machines: Machines, reached: Cluster) -> None:
@@ -297,6 +320,20 @@ def test_the_coordinator_is_killed(tmp_path: Path, machines: Machines, reached: 
     results = run_job(Job(recipe, tmp_path), tmp_path / "run", hire=Hired(reached))
     assert results.resumed > 0
     assert trials_of(tmp_path / "run") == trials_of(tmp_path / "alone")
+
+
+def test_from_python(tmp_path: Path, machines: Machines, reached: Cluster) -> None:
+    """A module on the machines of a cluster, to which this process is connected already."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.randn(48, 4)
+    data = {name: (x, x[:, :3].argmax(1)) for name in ("calibration", "search")}
+    space = {"type:linear": {"weight": ["int8c", "int4c"], "input": ["uint8", "uint4"]}}
+    search = partial(bitfront.search, model, data=data, space=space, trials=9, strategy="random")
+    study = search(workers=2, ray=machines.address, run=tmp_path / "run")
+    assert [trial.values for trial in study.trials] == [trial.values for trial in search().trials]
+    workers = json.loads((tmp_path / "run/manifest.json").read_text())["workers"]
+    assert (workers["count"], "ray" in workers) == (2, True)
 
 
 def test_the_command_prints_its_document_and_no_more(tmp_path: Path, machines: Machines) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from bitfront.errors import RecipeError
+from bitfront.latency.measure import Measurer
 from bitfront.recipe import Job
 from bitfront.recipe.workers import check_workers
 from bitfront.running import run_job
@@ -103,7 +104,7 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert values(tmp_path / "run") == values(tmp_path / "whole")
 
 
-def test_latency_is_measured_by_the_coordinator(tmp_path: Path) -> None:
+def test_latency_is_measured_by_the_coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(**search: Any) -> Job:
         made = job(trials=3, **search)
         metrics = {**made.recipe.metrics, "latency": made.recipe.metrics["accuracy"]}
@@ -113,8 +114,27 @@ def test_latency_is_measured_by_the_coordinator(tmp_path: Path) -> None:
         )
         return Job(recipe, Path(), made._given_model, made._given_data, 16)
 
+    crews: list[LocalCrew] = []
+    others: list[tuple[int, int]] = []  # workers that start, and that are there, at each measurement
+    measure = Measurer.measure_anew
+
+    def noted(measurer: Measurer, candidate: Any) -> Any:
+        if crews:
+            others.append((crews[0].starting, len(crews[0].processes)))
+        return measure(measurer, candidate)
+
+    def hire(made: Job) -> LocalCrew:
+        crews.append(LocalCrew(made.material(), 2))
+        return crews[0]
+
+    def killed(progress: Any, trials: Any) -> None:
+        if progress.evaluated == 1:
+            os.kill(crews[0].processes[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Measurer, "measure_anew", noted)
     said: list[str] = []
-    results = run_job(measured(workers=2), tmp_path / "run", say=said.append)
+    results = run_job(measured(workers=2, batch=1), tmp_path / "run", killed, say=said.append, hire=hire)
+    assert set(others) == {(0, 2), (0, 0)}  # of the search, and of the front when it is over
     assert said[0] == (
         "workers = 2: they judge quality. latency is measured by the coordinator alone, while no worker works."
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,16 +10,13 @@ from rich.console import Console
 from bitfront.api import default_run
 from bitfront.cli import console
 from bitfront.cli.watching import Watcher
-from bitfront.errors import RecipeError
+from bitfront.hiring import hiring
 from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.numbers import duration
 from bitfront.report.tables import STOPS, front_table, headline, shown_members, spent_table
 from bitfront.running import Results, run_job
-from bitfront.workers import Crew
-from bitfront.workers.cluster import Cluster, connected
-from bitfront.workers.ray_crew import RayCrew
 
 
 def search_recipe(
@@ -38,12 +32,6 @@ def search_recipe(
     """Run a recipe and show what it found; with `ray` on the cluster at this address."""
     console.one_thread()
     recipe, notes = read(path, changes)
-    if ray is not None and recipe.search.device != "cpu":
-        raise RecipeError(
-            f'--ray is for searches on the processor: where device = "{recipe.search.device}", one process '
-            "evaluates and fills the device by itself.",
-            ("search", "device"),
-        )
     job = Job(recipe, path.parent)
     said: list[str] = []
 
@@ -56,10 +44,9 @@ def search_recipe(
         console.announce(recipe, notes)
     with (
         errors_located(path, changes),
-        nullcontext() if ray is None else connected(ray) as cluster,
+        hiring(recipe, ray, say, key="--ray") as hire,
         Watcher(job, silent=quiet or json) as watcher,
     ):
-        hire = Job.crew if cluster is None else partial(crew_on, cluster, say)
         results = run_job(job, run or default_run(path), watcher.update, warm_start, say, hire)
     if json:
         console.document(results.to_json())
@@ -72,15 +59,6 @@ def search_recipe(
     if results.progress.stopped == "interrupted":
         console.say("Interrupted. Nothing is lost: the same command goes on from here.")
         raise SystemExit(1)
-
-
-def crew_on(cluster: Cluster, say: Callable[[str], None], job: Job) -> Crew:
-    """Workers on a cluster: as many as the recipe says, or as there is room for. `memory` is that of a machine."""
-    search = job.recipe.search
-    workers = search.workers if "workers" in search.model_fields_set else None
-    most = cluster.most_processors()
-    share = search.bytes // (most if workers is None else min(workers, most))
-    return RayCrew(replace(job.material(), memory=share), cluster, workers, say)
 
 
 def show(results: Results) -> None:

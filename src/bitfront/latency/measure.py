@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from typing import Any, Literal, Protocol
@@ -195,10 +195,19 @@ class MeasuredEvaluator:
 
     The law of the evaluator holds for latency within its repeatability only. What was measured is kept, so
     that it is one number for as long as the process lives; a run's log keeps it for longer.
+
+    `settle` returns when nothing else of the search runs on this machine; there is nothing else without it.
     """
 
-    def __init__(self, inner: Judge, measurer: Measurer, metrics: Sequence[Metric]) -> None:
+    def __init__(
+        self,
+        inner: Judge,
+        measurer: Measurer,
+        metrics: Sequence[Metric],
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
         self.inner = inner
+        self._settle = settle
         self.measurer = measurer
         self._metrics = tuple(metrics)
 
@@ -209,6 +218,7 @@ class MeasuredEvaluator:
     def evaluate(self, candidates: Sequence[Assignment]) -> list[Outcome]:
         """One outcome for each candidate, in order; latency is measured one by one, after all else."""
         outcomes = self.inner.evaluate(candidates)
+        self._settle()
         return [self._with_latency(c, outcome) for c, outcome in zip(candidates, outcomes, strict=True)]
 
     def statistics(self, candidate: Assignment, examples: Examples) -> list[Tensor]:

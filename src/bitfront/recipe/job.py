@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -71,16 +72,16 @@ class Job(Judging):
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
         """Judges on the search split, and measures latencies where a metric is one."""
-        return self.judge if not self.goals.measured else self._measured(self.judge)
+        return self.judge if not self.goals.measured else self._measured(self.judge, lambda: None)
 
     def evaluator_of(self, pool: Pool) -> Pool | MeasuredEvaluator:
-        """The same, judging by workers. Latencies are measured here, after them: nothing else runs then."""
-        return pool if not self.goals.measured else self._measured(pool)
+        """The same, judging by workers. Latencies are measured here, once all of them have nothing to do."""
+        return pool if not self.goals.measured else self._measured(pool, pool.settle)
 
-    def _measured(self, judge: ModelEvaluator | Pool) -> MeasuredEvaluator:
+    def _measured(self, judge: ModelEvaluator | Pool, settle: Callable[[], None]) -> MeasuredEvaluator:
         from bitfront.latency.measure import MeasuredEvaluator
 
-        return MeasuredEvaluator(judge, self.measurer, self.goals.measured)
+        return MeasuredEvaluator(judge, self.measurer, self.goals.measured, settle)
 
     @cached_property
     def layers(self) -> Layers:

@@ -12,6 +12,33 @@ from bitfront.metric import Metric
 from bitfront.recipe.schema import Recipe
 
 
+def check_judged_elsewhere(recipe: Recipe, device: str, key: str) -> None:
+    """Whether workers would judge candidates as one process does; `key` is what asks for them.
+
+    Raises:
+        RecipeError: they wouldn't.
+    """
+    place = ("search", key)
+    if recipe.search.finetune_steps:
+        raise RecipeError(
+            f"{key} is for candidates that are only judged: where finetune_steps trains them, one process does "
+            f"it. Leave {key} out.",
+            place,
+        )
+    if recipe.data is not None and recipe.data.weight_rounding == "calibrated":
+        raise RecipeError(
+            f'{key} can\'t go with weight_rounding = "calibrated" yet: workers round to nearest. Leave one of '
+            "them out.",
+            place,
+        )
+    if device != "cpu":
+        raise RecipeError(
+            f'{key} is for searches on the processor: where device = "{device}", one process evaluates '
+            f"and fills the device by itself. Leave {key} out.",
+            place,
+        )
+
+
 def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metric]) -> list[str]:
     """A note on what workers don't do.
 
@@ -21,24 +48,8 @@ def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metri
     search = recipe.search
     wanted = [key for key in ("candidate_timeout", "candidate_memory") if getattr(search, key) is not None]
     key = "workers" if search.workers > 1 else next(iter(wanted), "")
-    if search.in_workers and search.finetune_steps:
-        raise RecipeError(
-            f"{key} is for candidates that are only judged: where finetune_steps trains them, one process does "
-            f"it. Leave {key} out.",
-            ("search", key),
-        )
-    if search.in_workers and recipe.data is not None and recipe.data.weight_rounding == "calibrated":
-        raise RecipeError(
-            f'{key} can\'t go with weight_rounding = "calibrated" yet: workers round to nearest. Leave one of '
-            "them out.",
-            ("search", key),
-        )
-    if search.in_workers and device.type != "cpu":
-        raise RecipeError(
-            f'{key} is for searches on the processor: where device = "{device.type}", one process evaluates '
-            f"and fills the device by itself. Leave {key} out.",
-            ("search", key),
-        )
+    if search.in_workers:
+        check_judged_elsewhere(recipe, device.type, key)
     if search.candidate_memory is not None and sys.platform != "linux":
         raise RecipeError(
             "candidate_memory needs Linux: elsewhere no limit on the memory of a process counts its tensors.",

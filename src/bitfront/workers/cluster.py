@@ -34,6 +34,12 @@ class Cluster:
             if node.get("Alive", False)
         }
 
+    def here(self) -> frozenset[str]:
+        """Ids of the nodes that are this machine."""
+        nodes = self.nodes()
+        mine = nodes.get(this_node())
+        return frozenset(node for node, address in nodes.items() if address == mine)
+
     def free_processors(self, without: frozenset[str] = frozenset()) -> int:
         """How many more workers there is room for. Nodes to be left out count as if they were full."""
         out = sum(count for node, count in self.processors().items() if node in without)
@@ -51,7 +57,7 @@ class Cluster:
 
 
 def this_node() -> str:
-    """The id of the node on which an actor asks."""
+    """The id of the node on which an actor asks, or a program that is connected."""
     import ray
 
     return ray.get_runtime_context().get_node_id()

@@ -103,6 +103,11 @@ class Crew(Protocol):
         """What the manifest says of it."""
         ...
 
+    @property
+    def starting(self) -> int:
+        """How many workers are coming up: they take processors, though they aren't ready yet."""
+        ...
+
     def start(self) -> None:
         """Begin to start the workers; each reports that it is Ready in its own time."""
         ...
@@ -124,5 +129,5 @@ class Crew(Protocol):
         ...
 
     def close(self) -> None:
-        """End all workers at once."""
+        """End all workers at once; when it returns, those on this machine are gone."""
         ...

@@ -64,6 +64,10 @@ class LocalCrew:
         return {"count": self._size}
 
     @property
+    def starting(self) -> int:
+        return sum(not found.ready for found in self._processes.values())
+
+    @property
     def processes(self) -> list[int]:
         """Their process ids."""
         return [found.process.pid for found in self._processes.values()]

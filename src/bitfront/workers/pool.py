@@ -22,6 +22,7 @@ from bitfront.workers.crew import Crew, Done, Ended, Event, Method, Raised, Read
 _PIECE = 0.5  # seconds that a worker should take for a piece: an interruption loses no more than one of each
 _GROWTH = 4  # how many times larger than any before a piece may be
 _TRIES = 2  # workers that a candidate may end while it is alone with them
+_LOOK = 1.0  # seconds between looks whether workers that wait for a processor still count as starting
 _LOSSES = 6  # workers that may be lost with it, through no fault of its own as far as one can tell
 
 
@@ -99,6 +100,20 @@ class Pool:
     def contributed(self, candidates: Sequence[Assignment], passes: slice) -> list[Contributed | Failure]:
         """What the examples of some passes contribute, for each candidate in order."""
         return [result for found in self._work("contributed", candidates, passes) for result in found]
+
+    def settle(self) -> None:
+        """Wait until no worker works or starts, so that something else has the machine for itself.
+
+        A worker that starts reads the model and judges it once, which takes a processor for seconds.
+        """
+        nobody = _Batch(0, 0)
+        while self._busy or (self._started and self._crew.starting):
+            with self._judge.spent.on("workers"):
+                events = self._crew.wait(_LOOK if (left := self._patience()) is None else min(left, _LOOK))
+            for event in events:
+                self._take(event, {}, nobody)
+            if not events:
+                self._end_late({}, nobody)
 
     def close(self) -> None:
         """End the workers at once. What they are working on is lost."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bitfront.workers.ray_endings import ending
 
 _STILLBORN = 10  # workers in a row that may end before one of them is ready
 _LOOK = 1.0  # seconds between looks for free processors
+_GONE = 5.0  # seconds within which a process that Ray is told to end is gone
+_COMING = 30.0  # seconds within which a worker that has a processor is up; others wait for one
 _SILENCE = 20.0  # seconds without any worker after which people are told why
 
 
@@ -32,6 +35,7 @@ class _Worker:
 
     actor: Any
     asked: Any
+    begun: float  # when, on the clock that nobody sets
     node: str = ""
     process: int = 0
 
@@ -71,6 +75,12 @@ class RayCrew:
     def about(self) -> dict[str, Any]:
         count = self._fixed or "one for each free processor"
         return {"count": count, "ray": self._ray.__version__, "nodes_at_start": len(self._cluster.nodes())}
+
+    @property
+    def starting(self) -> int:
+        """Those that are new. Ray doesn't say which of them have a processor, and which wait for one."""
+        since = time.monotonic() - _COMING
+        return sum(not found.node and found.begun > since for found in self._workers.values())
 
     @property
     def ready(self) -> dict[int, str]:
@@ -117,10 +127,15 @@ class RayCrew:
             self._start_one()
 
     def close(self) -> None:
+        here = self._cluster.here() if self._workers else frozenset()
+        processes = [found.process for found in self._workers.values() if found.node in here]
         with uninterrupted():
             while self._workers:
                 self._end(self._workers.popitem()[1])
             self._data = None
+        until = time.monotonic() + _GONE  # Ray ends them in its own time
+        while any(Path(f"/proc/{process}").exists() for process in processes) and time.monotonic() < until:
+            time.sleep(0.01)
 
     def _news(self, seconds: float) -> list[Event]:
         asked = {found.asked: number for number, found in self._workers.items() if found.asked is not None}
@@ -237,7 +252,9 @@ class RayCrew:
             if self._refused:
                 kind = kind.options(label_selector={"ray.io/node-id": f"!in({','.join(self._refused)})"})
             actor = kind.remote(self._numbers)
-            self._workers[self._numbers] = _Worker(actor, actor.begin.remote(versions(), self._data))
+            self._workers[self._numbers] = _Worker(
+                actor, actor.begin.remote(versions(), self._data), time.monotonic()
+            )
 
     def _end(self, found: _Worker) -> None:
         self._ray.kill(found.actor, no_restart=True)

@@ -1,0 +1,60 @@
+"""Who judges: what can't be judged by others is refused before anybody is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bitfront
+from bitfront.errors import InputError, RecipeError
+from bitfront.hiring import hiring
+from bitfront.recipe import Job
+from tests.test_api import SPACE, data, net
+from tests.test_running import job
+
+
+def test_without_a_cluster_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(workers=2)
+    with hiring(made.recipe, None, lambda note: None) as hire:
+        crew = hire(made)
+    assert crew is not None
+    assert crew.size == 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({"search": {"device": "cuda"}}, r'--ray is for searches on the processor: where device = "cuda"'),
+        ({"search": {"finetune_steps": 10}}, r"--ray is for candidates that are only judged"),
+        (
+            {"data": {"factory": "parts.py:data", "weight_rounding": "calibrated"}},
+            r"--ray can.t go with weight_rounding",
+        ),
+    ],
+)
+def test_what_one_process_has_to_do(tables: dict[str, Any], said: str) -> None:
+    """Actors would judge another candidate than the one that is recorded."""
+    document = job().recipe.model_dump(exclude_unset=True)
+    for name, table in tables.items():
+        document[name] = {**(document.get(name) or {}), **table}
+    recipe = job().recipe.model_validate(document)
+    with pytest.raises(RecipeError, match=said), hiring(recipe, "auto", print, key="--ray"):
+        pass
+
+
+def test_from_python_an_address_of_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray isn't installed")
+    with pytest.raises(InputError, match=r"Nothing can be reached at 127\.0\.0\.1:1"):
+        bitfront.search(net(), data=data(), space=SPACE, trials=4, ray="127.0.0.1:1", run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_from_python_workers_judge(tmp_path: Path) -> None:
+    hired: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        crew = Job.crew
+        patch.setattr(Job, "crew", lambda made: hired.append(crew(made)) or hired[-1])
+        study = bitfront.search(net(), data=data(), space=SPACE, trials=6, strategy="random", workers=2)
+    alone = bitfront.search(net(), data=data(), space=SPACE, trials=6, strategy="random")
+    assert [found and found.size for found in hired] == [2]
+    assert [trial.values for trial in study.trials] == [trial.values for trial in alone.trials]
