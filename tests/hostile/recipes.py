@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from tests.cli.conftest import PARTS, RECIPE
 from tests.hostile.driving import Ended, command, files_of
-from tests.hostile.values import DATES, altered, damaged, scalars, texts, trees
+from tests.hostile.values import (
+    DATES,
+    FLOATS,
+    FORMATS,
+    NUMBERS,
+    PATTERNS,
+    altered,
+    damaged,
+    scalars,
+    texts,
+    trees,
+)
 
 FULL = f"""{RECIPE}timeout = "5 min"
 memory = "64 MiB"
@@ -139,6 +150,150 @@ _TEXTS = (
 )
 
 
+_METRICS = (
+    *(
+        "accuracy",
+        "top5",
+        "f1",
+        "auroc",
+        "loss",
+        "perplexity",
+        "agreement",
+        "kl",
+        "sqnr",
+        "size",
+        "average_bits",
+    ),
+    *("average_input_bits", "macs", "flops", "backward_flops", "bit_ops", "bops", "memory_traffic"),
+)
+_LIMITS = st.one_of(
+    st.sampled_from(FLOATS),
+    st.sampled_from(NUMBERS),
+    st.sampled_from(
+        ("baseline", "50% of baseline", "baseline + 1%", "1e400% of baseline", "2 x baseline", "-1 B")
+    ),
+    st.sampled_from(("100 B", "1 GiB", "1e300 GiB", "99%", "0", "baseline - 1e308", "1e-400 of baseline")),
+)
+_GOOD = st.lists(st.sampled_from(FORMATS[:5]), min_size=1, max_size=3, unique=True)
+_ANY = st.lists(st.sampled_from(FORMATS), min_size=1, max_size=4)
+_COUNTS = st.sampled_from(NUMBERS) | st.integers(1, 60)
+_TIMES = st.sampled_from(("1 h", "1e-9 s", "1e400 s", 1, 0.5, 1e308, float("inf"), "0 s", "-1 min", "1 ns"))
+
+
+def _some(keys: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    """A table with some of the keys: two of them mostly."""
+    return st.lists(st.sampled_from(list(keys)), max_size=2, unique=True).flatmap(
+        lambda chosen: st.fixed_dictionaries({key: keys[key] for key in chosen})
+    )
+
+
+_RULES = st.fixed_dictionaries(
+    {"match": st.sampled_from(PATTERNS[:8]) | st.sampled_from(PATTERNS)},
+    optional={
+        "weight": _GOOD | _ANY,
+        "input": _GOOD | _ANY,
+        "bias": st.just(["int8"]) | _ANY,
+        "keep": st.booleans(),
+        "tie": st.booleans(),
+        "ties": st.lists(st.sampled_from(("qkv", "gate_up", "residual", "x")), max_size=2),
+    },
+)
+_TABLES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "model": _some(
+        {
+            "arguments": st.fixed_dictionaries({"width": st.sampled_from((8, 1, 0, -1, 64, "8", 1.5, True))}),
+            "output": st.sampled_from((0, 1, -1, "", "x", 10**18)),
+            "weights": texts,
+        }
+    ),
+    "data": _some(
+        {
+            "batch_size": _COUNTS,
+            "calibration": _COUNTS,
+            "search": _COUNTS,
+            "test": _COUNTS,
+            "calibration_method": st.sampled_from(
+                (
+                    "minmax",
+                    "mse",
+                    "entropy",
+                    "percentile:99.9",
+                    "percentile:0",
+                    "percentile:101",
+                    "percentile:x",
+                    "",
+                )
+            ),
+            "weight_rounding": st.sampled_from(("nearest", "calibrated")),
+            "arguments": _some(
+                {
+                    "labels": st.sampled_from((3, 2, 1, 0, 5, -1)),
+                    "examples": st.sampled_from((48, 1, 0, 2, -1, 1.5)),
+                    "nan": st.booleans(),
+                    "half": st.booleans(),
+                    "unlabelled": st.booleans(),
+                    "wide": st.sampled_from((4, 3, 5, 0)),
+                }
+            ),
+        }
+    ),
+    "search": _some(
+        {
+            "strategy": st.sampled_from(
+                ("brute-force", "random", "qmc", "tpe", "nsga2", "nsga3", "frontier", "x")
+            ),
+            "trials": _COUNTS,
+            "seed": st.sampled_from(NUMBERS),
+            "batch": _COUNTS,
+            "timeout": _TIMES,
+            "memory": st.sampled_from(("1 GiB", "0 B", "1e400 B", 1e308, -1, float("nan"), float("inf"))),
+            "racing": st.booleans(),
+            "stop_early": st.booleans(),
+            "finetune_steps": _COUNTS,
+            "workers": _COUNTS,
+            "candidate_timeout": _TIMES,
+            "candidate_memory": st.sampled_from(("1 GiB", "1 B", 1e308, "1e400 B")),
+            "trackers": st.lists(texts, max_size=1),
+            "device": st.sampled_from(("cpu", "cuda")),
+        }
+    ),
+    "finetune": _some(
+        {
+            "learning_rate": st.sampled_from(FLOATS),
+            "weight_decay": st.sampled_from(FLOATS),
+            "temperature": st.sampled_from(FLOATS),
+            "distillation": st.sampled_from(FLOATS),
+            "batch_size": _COUNTS,
+            "seed": st.sampled_from(NUMBERS),
+            "optimizer": st.sampled_from(("adam", "adamw", "sgd")),
+            "split": st.sampled_from(("train", "calibration", "test", "x", "")),
+        }
+    ),
+    "train": _some({"learning_rate": st.sampled_from(FLOATS), "batch_size": _COUNTS, "patience": _COUNTS}),
+}
+
+
+@st.composite
+def _plausible(draw: st.DrawFn) -> dict[str, Any]:
+    """A recipe in which every key is one, with values of the right kind at all extremes."""
+    document: dict[str, Any] = tomllib.loads(RECIPE)
+    for name in draw(st.lists(st.sampled_from(list(_TABLES)), max_size=2, unique=True)):
+        document[name] = document.get(name, {}) | draw(_TABLES[name])
+    if draw(st.booleans()):
+        document["space"] = draw(st.lists(_RULES, min_size=1, max_size=3))
+    if draw(st.booleans()):
+        uses = st.fixed_dictionaries(
+            {}, optional={"goal": st.sampled_from(("min", "max")), "min": _LIMITS, "max": _LIMITS}
+        )
+        document["metrics"] = draw(st.dictionaries(st.sampled_from(_METRICS), uses, min_size=1, max_size=3))
+        if draw(st.integers(0, 4)) == 0:
+            goal = draw(st.sampled_from(("min", "max")))
+            document["search"] = document["search"] | {"combine": "weighted-sum", "direction": goal}
+            for table in document["metrics"].values():
+                table["weight"] = draw(st.sampled_from(FLOATS))
+    return document
+
+
 def documents(kind: str) -> st.SearchStrategy[bytes]:
     """Recipes of a kind, as they lie on the disk."""
     bases = BASES[kind]
@@ -152,7 +307,14 @@ def documents(kind: str) -> st.SearchStrategy[bytes]:
         st.sampled_from(_TEXTS).map(lambda text: text.encode(errors="surrogatepass")),
     )
     written = mutated.map(_written)
-    return st.one_of(written, written, written, garbled, odd)
+    likely = _plausible().map(_written) if kind == "native" else _gentle(kind).map(_written)
+    return st.one_of(written, written, likely, likely, likely, garbled, odd)
+
+
+def _gentle(kind: str) -> st.SearchStrategy[Any]:
+    """One value replaced by another of its kind."""
+    parsed = st.sampled_from([tomllib.loads(text) for text in BASES[kind]])
+    return parsed.flatmap(lambda document: altered(document, trees(_LEAVES), gently=True))
 
 
 def _written(document: Any) -> bytes:

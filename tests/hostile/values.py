@@ -168,10 +168,13 @@ def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @st.composite
-def altered(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any]) -> Any:
-    """The document after one to three changes: something dropped, renamed, doubled, moved or replaced."""
+def altered(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any], gently: bool = False) -> Any:
+    """The document after one to three changes: something dropped, renamed, doubled, moved or replaced.
+
+    Gently is one change, to a value of the same kind.
+    """
     document = deepcopy(document)
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(1 if gently else draw(st.integers(1, 3))):
         found = places(document)
         if not found:
             break
@@ -179,7 +182,10 @@ def altered(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any]) -> A
         parent = document
         for key in above:
             parent = parent[key]
-        match draw(st.sampled_from(("drop", "rename", "replace", "replace", "replace", "wrap", "move"))):
+        how = "like" if gently else draw(st.sampled_from(_CHANGES))
+        match how:
+            case "like":
+                parent[last] = draw(_like(parent[last]))
             case "drop":
                 del parent[last]
             case "rename" if isinstance(parent, dict):
@@ -195,6 +201,9 @@ def altered(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any]) -> A
             case _:
                 parent[last] = draw(_like(parent[last]) | values)
     return document
+
+
+_CHANGES = ("drop", "rename", "replace", "replace", "like", "like", "wrap", "move")
 
 
 def _renamed(name: Any) -> st.SearchStrategy[str]:
@@ -221,8 +230,12 @@ def _like(value: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(FLOATS)
     if isinstance(value, str) and ":" in value:
         return st.sampled_from(PATTERNS)
+    if isinstance(value, list) and value and isinstance(value[0], int):
+        return st.lists(st.integers(-1, 40), max_size=4)
     if isinstance(value, list):
         return st.lists(st.sampled_from(FORMATS), max_size=4)
+    if isinstance(value, dict):
+        return st.just({})
     return texts
 
 
