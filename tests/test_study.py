@@ -21,7 +21,7 @@ HEADER: dict[str, Any] = {
     "metrics": {"accuracy": {}, "size": {"goal": "min", "max": "64 KiB"}},
     "hashes": {"model": "a", "graph": "b", "data": "c", "space": "d"},
 }
-FIRST = Trial(0, 0, FLOAT, Measurement({"size": 32.0}))
+FIRST = Trial(0, 0, FLOAT, Measurement({"accuracy": 0.5, "size": 32.0}))
 SECOND = Trial(1, 1, Assignment.of({"fc1:weight": "int8"}), Failure("no luck"))
 
 

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from bitfront.errors import BitfrontError, RunError
+
+
+def read_file(path: Path) -> bytes:
+    """What an ordinary file holds. A pipe or a device, which may give nothing or never end, is an OSError."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return file.read()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; also for what can't be a name, because it is too long, say."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -23,7 +44,8 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # what a killed process left, or a link that leads elsewhere
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -44,11 +66,24 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def _unwritable(directory: Path, error: OSError) -> RunError:
+    return RunError(f"The run '{directory}' can't be written: {error.strerror}.")
+
+
 class Lock:
-    """One writer at a time. The kernel gives the lock back when its owner ends, however it ends."""
+    """One writer at a time. The kernel gives the lock back when its owner ends, however it ends.
+
+    Raises:
+        RunError: another process has it, or the directory can't be written.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._file = (directory / "lock").open("w")
+        # Neither a link that leads out of the directory nor a pipe that nobody reads.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._file = open(os.open(directory / "lock", flags, 0o666), "rb")  # noqa: SIM115
+        except OSError as error:
+            raise _unwritable(directory, error) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,9 +92,9 @@ class Lock:
                 f"Another bitfront process is writing the run '{directory}'. Wait for it, stop it, "
                 "or choose another directory with --run."
             ) from None
-        except OSError:
+        except OSError as error:
             self._file.close()
-            raise
+            raise _unwritable(directory, error) from error
 
     def release(self) -> None:
         """Let others write."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from bitfront.documents import Header, HeaderShape, check_shape
 from bitfront.errors import BitfrontError, RunError
-from bitfront.files import write_bytes_whole
+from bitfront.files import read_file, write_bytes_whole
 from bitfront.metric import Measurement
 from bitfront.space import Space
 from bitfront.trial import Trial, from_record, seal, to_json_number, to_record, unseal
@@ -38,7 +39,7 @@ def read(path: Path) -> Contents:
         RunError: the log can't be read, isn't one, or is damaged before its last line.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise RunError(f"The log '{path}' can't be read: {error.strerror}.") from error
     lines = data.split(b"\n")
@@ -51,7 +52,12 @@ def read(path: Path) -> Contents:
             f"'{path}' is a log of version {header.get('log')}, and this bitfront reads version {VERSION}. "
             "Choose another directory with --run, or install the bitfront that wrote it."
         )
-    return Contents(header, _trials(lines[1:], path), len(data) - len(tail), len(tail))
+    try:
+        check_shape(header, HeaderShape)
+    except ValueError as error:
+        raise RunError(f"The header of '{path}' isn't as bitfront wrote it ({error}).") from error
+    trials = _trials(lines[1:], path, header.get("metrics", {}))
+    return Contents(Header(header, path), trials, len(data) - len(tail), len(tail))
 
 
 def _record(line: bytes, number: int, path: Path) -> dict[str, Any]:
@@ -65,14 +71,16 @@ def _record(line: bytes, number: int, path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _trials(lines: Sequence[bytes], path: Path) -> list[Trial]:
+def _trials(lines: Sequence[bytes], path: Path, metrics: Collection[str]) -> list[Trial]:
     trials: list[Trial] = []
     sites: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all trials of the same sites
     for number, line in enumerate(lines):
         record = _record(line, number + 2, path)
         try:
             trial = from_record(record, sites)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if lacking := [name for name in metrics if not trial.failed and name not in record["metrics"]]:
+                raise KeyError(lacking[0])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"Line {number + 2} of '{path}' is not a trial: {error!r}.") from error
         if trial.number != number:
             raise RunError(

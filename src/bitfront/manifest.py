@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from bitfront.documents import ManifestShape, read_document
 from bitfront.errors import RunError
 from bitfront.files import write_whole
 from bitfront.recipe import Job, to_toml
@@ -81,13 +82,13 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a run; RunError where there is none."""
     path = directory / NAME
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_document(path, ManifestShape)
     except OSError as error:
         raise RunError(f"'{directory}' is not a run: '{NAME}' can't be read ({error.strerror}).") from error
     except ValueError as error:
         raise RunError(f"'{path}' is damaged: {error}.") from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("directory"), str):
-        raise RunError(f"'{path}' is damaged: it doesn't say which directory the run was started from.")
+    if "\0" in manifest["directory"]:
+        raise RunError(f"'{path}' is damaged: no directory has a name such as {manifest['directory']!r}.")
     return manifest
 
 

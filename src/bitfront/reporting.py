@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from bitfront import log, plugins
 from bitfront.costs.base import Cost
+from bitfront.documents import FrontShape, read_document
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import write_whole
 from bitfront.finetune import fronts, read_finetuned
@@ -58,6 +58,7 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
     size = int(contents.header["examples_per_batch"])
     job = Job(recipe, Path(manifest["directory"]), None, None, size, contents.header.get("output"))
     trials = tuple(contents.trials)[: document["trials"]]
+    _check_of_log(document, trials, directory / FRONT)
     baseline = {name: float(value) for name, value in document["baseline"].items()}
     document |= finetuned_document(directory, trials, job.goals.objectives(baseline))
     if len(contents.trials) > len(trials):
@@ -67,6 +68,16 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
     source = _source(job, directory, document, trials, contents.header, manifest)
     missing = _why_without_model(job, source)
     return replace(source, missing=missing) if missing else replace(source, terms=_terms(job))
+
+
+def _check_of_log(document: Mapping[str, Any], trials: Sequence[Trial], path: Path) -> None:
+    """RunError where what was written at the end of a search is not of these trials."""
+    found = [*document["front"], *document["uniform"].values()]
+    known = len(trials) == document["trials"] and all(0 <= entry["trial"] < len(trials) for entry in found)
+    wanted = document["baseline"].keys()
+    measured = [entry["metrics"] for entry in found if entry["metrics"]]
+    if not known or any(not wanted <= metrics.keys() for metrics in measured):
+        raise RunError(f"'{path}' is not of the trials in the log; run the search again to write it anew.")
 
 
 def finetuned_document(run: Path, trials: Sequence[Trial], objectives: Objectives) -> dict[str, Any]:
@@ -96,7 +107,7 @@ def rewrite_report(run: Path) -> list[str]:
 def _front(directory: Path) -> dict[str, Any]:
     path = directory / FRONT
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_document(path, FrontShape)
     except FileNotFoundError as error:
         raise RunError(
             f"The run '{directory}' has no {FRONT}: its search never ended. Run the search again; it goes on from "

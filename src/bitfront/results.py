@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bitfront import pareto
+from bitfront.documents import FrontShape, read_document
 from bitfront.errors import RunError
 from bitfront.front import candidates_of, front_of
 from bitfront.loop import Progress
@@ -166,7 +166,7 @@ def read_front(run: Path, trials: Sequence[Trial]) -> Tested:
     if not (run / FRONT).exists():
         return Tested()
     try:
-        document = json.loads((run / FRONT).read_text(encoding="utf-8"))
+        document = read_document(run / FRONT, FrontShape)
         # The float model is the first of every log.
         found = {0: ({}, document["baseline_test"])}
         found |= {entry["trial"]: (entry["assignment"], entry["test"]) for entry in document["front"]}

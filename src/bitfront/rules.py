@@ -12,6 +12,7 @@ from bitfront.formats import Format, format
 from bitfront.formats.granularity import Grouped, PerChannel, PerTensor
 from bitfront.graph.model import Graph, Operation, Site
 from bitfront.graph.ties import PRESETS, tied_sites
+from bitfront.patterns import check_pattern
 from bitfront.space import Space, Variable
 
 
@@ -55,7 +56,7 @@ def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
             that a site can't take.
     """
     for rule_index, rule in enumerate(rules):
-        _check_rule(rule, rule_index)
+        _check_rule(rule, rule_index, graph)
     found: dict[str, tuple[int, tuple[str, ...]]] = {}  # site -> index of its rule, formats
     matched: list[list[Operation]] = [[] for _ in rules]
     effects: set[tuple[int, str]] = set()  # rules and their roles that give a site its choices
@@ -128,7 +129,7 @@ def _join(leader: dict[str, str], first: str, second: str) -> None:
     leader[_find(leader, second)] = _find(leader, first)
 
 
-def _check_rule(rule: Rule, index: int) -> None:
+def _check_rule(rule: Rule, index: int, graph: Graph) -> None:
     kind, colon, pattern = rule.match.partition(":")
     if not colon or kind not in ("type", "name", "regex") or not pattern:
         raise RecipeError(
@@ -136,10 +137,15 @@ def _check_rule(rule: Rule, index: int) -> None:
         )
     if kind == "regex":
         try:
-            re.compile(pattern)
+            check_pattern(pattern, [operation.name for operation in graph.operations if operation.sites])
         except re.error as error:
             raise RecipeError(
                 f"match = '{rule.match}' is not a regular expression: {error}.", ("space", index, "match")
+            ) from error
+        except TimeoutError as error:
+            raise RecipeError(
+                f"match = '{rule.match}' can't be used: {error}. Repeats within repeats, such as (a+)+, do that.",
+                ("space", index, "match"),
             ) from error
     for preset in rule.ties:
         if preset not in PRESETS:
@@ -174,6 +180,10 @@ def _choices(names: Sequence[str], rule: Rule, site: Site, index: int, role: str
 def check_site(chosen: Format, site: Site) -> None:
     """FormatError where a site can't take a format."""
     granularity = chosen.granularity
+    if 0 in site.shape:
+        raise FormatError(
+            f"'{site.name}' can't take {chosen}: it holds no numbers, its shape is {site.shape}."
+        )
     if len(site.shape) == 1 and site.is_parameter and not isinstance(granularity, PerTensor):
         raise FormatError(
             f"'{site.name}' can't take {chosen}: it has one axis, so a scale per channel or group would be "

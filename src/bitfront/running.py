@@ -17,7 +17,8 @@ from bitfront.files import write_whole
 from bitfront.garbage import settled
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Progress, Run, Watch
-from bitfront.manifest import write_manifest
+from bitfront.manifest import NAME as MANIFEST
+from bitfront.manifest import read_manifest, write_manifest
 from bitfront.metric import Measurement, Objectives
 from bitfront.recipe import Job, to_toml
 from bitfront.recipe.fingerprints import of_tests
@@ -187,7 +188,9 @@ def _begin(job: Job, study: Study, warm_start: Path | None) -> tuple[Objectives,
     if resumed:
         study.begin(header)
         check_observations(study, observations, warm_start)
-        baseline = study.known[FLOAT]
+        if study.directory is not None and (study.directory / MANIFEST).exists():
+            read_manifest(study.directory)  # where it is damaged, nothing is written
+        baseline = study.baseline
         if job.goals.measured:
             job.measurer.adopt(baseline.values)
     else:

@@ -10,7 +10,7 @@ from bitfront import log
 from bitfront.errors import RunError
 from bitfront.files import Lock
 from bitfront.interrupts import uninterrupted
-from bitfront.space import Assignment
+from bitfront.space import FLOAT, Assignment
 from bitfront.trial import Trial
 
 # What a resumed run may change: the plan stays that of the start (see `Run`), other threads get a note.
@@ -73,6 +73,14 @@ class Study:
         return self._known
 
     @property
+    def baseline(self) -> Trial:
+        """The float model's trial, which every log begins with; RunError where it was taken out."""
+        found = self.known.get(FLOAT)
+        if found is None or found.failed:
+            raise RunError(f"The run '{self.directory}' holds no trial of the float model.")
+        return found
+
+    @property
     def begun_with(self) -> int:
         """How many trials were given when the run was begun: the float model, observations of older runs."""
         return 0 if self.header is None else int(self.header.get("begun_with", 0))
@@ -110,7 +118,7 @@ class Study:
             self._lock.release()
 
     def _reopen(self, directory: Path) -> None:
-        self._lock = _lock(directory)
+        self._lock = Lock(directory)
         try:
             contents = log.read(directory / log.NAME)
         except RunError:
@@ -125,7 +133,7 @@ class Study:
         assert self.header is not None
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(directory)
+            self._lock = Lock(directory)
             if (directory / log.NAME).exists():  # begun by another process since we looked
                 raise RunError(
                     f"Another process has just begun the run '{directory}'; run the command again."
@@ -148,13 +156,6 @@ class Study:
                 self._writer = log.Writer(self.directory / log.NAME, self._end)
             except OSError as error:
                 raise RunError(f"The run '{self.directory}' can't be written: {error.strerror}.") from error
-
-
-def _lock(directory: Path) -> Lock:
-    try:
-        return Lock(directory)
-    except OSError as error:
-        raise RunError(f"The run '{directory}' can't be written: {error.strerror}.") from error
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:

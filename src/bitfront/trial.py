@@ -129,7 +129,10 @@ def unseal(line: str) -> dict[str, Any]:
     body += "}"
     if not mark or tail != f'{zlib.crc32(body.encode()):08x}"}}':
         raise ValueError("checksum does not match")
-    record = json.loads(body)
+    try:
+        record = json.loads(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     if not isinstance(record, dict):
         raise ValueError("not a record")
     return record
@@ -163,6 +166,8 @@ def from_record(
     Trials read with the same `shared` keep their sites in one tuple, if they are the same.
     """
     seconds = float(record["seconds"])
+    if not seconds >= 0:
+        raise ValueError(f"it took {seconds} seconds")
     outcome: Outcome
     if "failure" in record:
         outcome = Failure(str(record["failure"]), seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from errno import ENAMETOOLONG
 from typing import Any
 
 __all__ = ["main"]
@@ -48,6 +49,11 @@ def _explain(error: Exception) -> int:
         command = usage.ctx.command_path if getattr(usage, "ctx", None) else "bitfront"
         _say(f"{usage.format_message()} (`{command} --help` shows what there is.)")
         return 2
+    if (
+        isinstance(error, OSError) and error.errno == ENAMETOOLONG
+    ):  # wherever a name that was given is looked up
+        _say(f"'{error.filename}': {error.strerror}.")
+        return 2
     _say(f"bitfront failed: {type(error).__name__}: {error} (--debug shows where).")
     return 1
 
@@ -55,5 +61,7 @@ def _explain(error: Exception) -> int:
 def _say(message: str) -> None:
     from textwrap import fill
 
-    text = f"Error: {' '.join(message.split())}"
+    from bitfront.cli.visible import paragraph
+
+    text = f"Error: {paragraph(message)}"
     print(fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

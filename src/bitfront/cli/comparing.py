@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bitfront.cli import console
@@ -47,7 +46,7 @@ def compare_recipe(
     if json:
         console.document(document)
         return
-    out = Console(highlight=False)
+    out = console.screen()
     out.print(document["conclusion"], markup=False)
     out.print(strategy_table(document))
     out.print(f"{legend_words(document)} {reference_words(document)}", markup=False)

@@ -8,23 +8,37 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from bitfront.cli.visible import visible
 from bitfront.recipe import Recipe
+
+
+class _Screen(Console):
+    """A console that other people's names can't steer, whatever they are made of."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(visible(text), **options)
+
+
+def screen() -> Console:
+    """The console for what a command was asked for."""
+    return _Screen(highlight=False, emoji=False)
 
 
 def people() -> Console:
     """The console for notes and progress."""
-    return Console(stderr=True, highlight=False)
+    return _Screen(stderr=True, highlight=False, emoji=False)
 
 
 def note(text: str) -> None:
     """A remark for people."""
-    people().print(f"[yellow]note:[/yellow] {_plain(text)}", soft_wrap=True)
+    people().print(Text.assemble(("note:", "yellow"), f" {visible(text)}"), soft_wrap=True)
 
 
 def say(text: str) -> None:
     """A line for people."""
-    people().print(_plain(text), soft_wrap=True)
+    people().print(text, markup=False, soft_wrap=True)
 
 
 def announce(recipe: Recipe, notes: Iterable[str]) -> None:
@@ -34,10 +48,6 @@ def announce(recipe: Recipe, notes: Iterable[str]) -> None:
         say(f"Importing {', '.join(named)}, as the recipe says.")
     for text in notes:
         note(text)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")  # layer names may hold what rich takes for markup
 
 
 def document(value: Any) -> None:

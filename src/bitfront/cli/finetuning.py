@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bitfront.cli import console
 from bitfront.errors import InputError, RecipeError
 from bitfront.export import OpenRun, open_run
@@ -97,7 +95,7 @@ def _document(opened: OpenRun, done: Sequence[FineTuned], seconds: float) -> dic
 
 
 def _show(opened: OpenRun, done: Sequence[FineTuned], document: dict[str, Any]) -> None:
-    out = Console(highlight=False)
+    out = console.screen()
     metrics = opened.shown_metrics
     baseline = opened.baseline.values
     out.print(trial_table(document["finetuned"], baseline, metrics))

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from bitfront.cli import console
@@ -37,7 +36,7 @@ def list_formats(name: str, json: bool, plot: bool = False) -> None:
     if json:
         console.document({"formats": rows} | ({} if codes is None else {"codes": codes.tolist()}))
         return
-    out = Console(highlight=False)
+    out = console.screen()
     out.print(_table(rows))
     for meaning in dict.fromkeys(row["meaning"] for row in rows):
         names = ", ".join(row["name"] for row in rows if row["meaning"] == meaning)

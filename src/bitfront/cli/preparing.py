@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from bitfront.cli import console
 from bitfront.cli.starter import starter_recipe
@@ -55,7 +54,7 @@ def inspect_recipe(path: Path, changes: tuple[str, ...], json: bool, quiet: bool
 
 def show_inspection(document: dict[str, Any], recipe: Recipe) -> None:
     """The layers as a table, and the sums."""
-    out = Console(highlight=False)
+    out = console.screen()
     totals, space = document["totals"], document["space"]
     out.print(f"{document['model']} at batch size {document['batch_size']}", markup=False, soft_wrap=True)
     out.print(layer_table(document))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-
 from bitfront.api import default_run
 from bitfront.cli import console
 from bitfront.cli.watching import Watcher
@@ -55,7 +53,7 @@ def search_recipe(
         if not quiet:
             show_notes(results, set(said))
         if profile:
-            Console(highlight=False).print(spent_table(results.spent, results.progress.evaluated))
+            console.screen().print(spent_table(results.spent, results.progress.evaluated))
     if results.progress.stopped == "interrupted":
         console.say("Interrupted. Nothing is lost: the same command goes on from here.")
         raise SystemExit(1)
@@ -65,7 +63,7 @@ def show(results: Results) -> None:
     """The headline, the front as a table, and where the run lies."""
     document = results.to_json()
     metrics = list(results.shown_metrics)
-    out = Console(highlight=False)
+    out = console.screen()
     out.print(headline(document, metrics), soft_wrap=True, markup=False)
     out.print(front_table(document, metrics))
     if (hidden := len(document["front"]) - len(shown_members(document))) > 0:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from bitfront.cli import console
 from bitfront.report.suggest_table import answer_table, sentences
 from bitfront.suggest.answering import answer
@@ -22,7 +20,7 @@ def suggest_limits(
     if json:
         console.document(document)
         return
-    out = Console(highlight=False)
+    out = console.screen()
     metrics = known.goals.metrics
     limited = [limit.metric for limit in known.objectives.limits]
     shown = list(dict.fromkeys((*known.objectives.metrics, *limited)))

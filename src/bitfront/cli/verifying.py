@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from bitfront.cli import console
 from bitfront.recipe import read
 from bitfront.report.verify_table import ROWS, summary, values_table
@@ -22,7 +20,7 @@ def verify_run(run: Path, json: bool, quiet: bool) -> None:
     if json:
         console.document(document)
     else:
-        out = Console(highlight=False)
+        out = console.screen()
         for change in document["changes"]:
             out.print(change["words"], markup=False, soft_wrap=True)
         if document["values"]:

@@ -83,7 +83,7 @@ def _begin(job: Job, study: Study) -> Track:
         baseline = _baseline(job)
     else:
         study.begin(header)
-        baseline = study.known[FLOAT]
+        baseline = study.baseline
     objectives = job.goals.objectives(baseline.values)
     job.goals.check_possible(job.graph, job.space, baseline.values)
     if study.header is None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bitfront.finetune.record import FineTuned
+from bitfront.errors import RunError
+from bitfront.finetune.record import NAME, FineTuned
 from bitfront.front import front_of
 from bitfront.metric import Objectives
 from bitfront.trial import Trial, to_json_number
@@ -29,7 +30,19 @@ class Fronts:
 
 
 def fronts(trials: Sequence[Trial], tuned: Sequence[FineTuned], objectives: Objectives) -> Fronts:
-    """Both fronts."""
+    """Both fronts.
+
+    Raises:
+        RunError: a fine-tuned trial lacks a value that the front is drawn by.
+    """
+    wanted = {metric.name for metric in objectives.metrics} | {
+        limit.metric.name for limit in objectives.limits
+    }
+    for record in tuned:
+        if not record.trial.failed and (lacking := sorted(wanted - record.trial.values.keys())):
+            raise RunError(
+                f"Trial {record.name} in {NAME} has no {lacking[0]}: it isn't of this run's recipe."
+            )
     candidates = {id(record.trial): record for record in tuned}
     after = front_of([*(record.trial for record in tuned), *trials], objectives)
     return Fronts(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bitfront.errors import BitfrontError, RunError
-from bitfront.files import write_bytes_whole
+from bitfront.files import read_file, write_bytes_whole
 from bitfront.results import Interval
 from bitfront.trial import Trial, from_record, seal, to_record, unseal
 
@@ -68,16 +68,17 @@ class FineTuned:
 
     @staticmethod
     def of(record: Mapping[str, Any]) -> FineTuned:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`; KeyError, TypeError, ValueError or AttributeError where it isn't one."""
+        loss = record["loss"]
         return FineTuned(
             trial=from_record(record),
             parent=int(record["parent"]),
             test={name: Interval.of(found) for name, found in record["test"].items()},
-            settings=record["settings"],
+            settings=dict(record["settings"]),
             seconds=float(record["training_seconds"]),
-            loss=record["loss"],
+            loss=None if loss is None else float(loss),
             key=str(record["key"]),
-            inputs=record["inputs"],
+            inputs={str(site): dict(scale) for site, scale in record["inputs"].items()},
             digest=str(record["digest"]),
         )
 
@@ -100,7 +101,7 @@ def read_finetuned(run: Path) -> list[FineTuned]:
 def _read(path: Path) -> tuple[list[FineTuned], int]:
     """What the file holds, and the byte where its last whole line ends."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise RunError(f"'{path}' can't be read: {error.strerror}.") from error
     *lines, tail = data.split(b"\n")
@@ -115,7 +116,7 @@ def _read(path: Path) -> tuple[list[FineTuned], int]:
             found.append(FineTuned.of(record))
             if found[-1].trial.number != number - 1:
                 raise ValueError("lines are missing, doubled or out of order")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise RunError(
                 f"Line {number + 1} of '{path}' is damaged ({error}). Restore the file from a copy, or move it and "
                 f"the folder '{FOLDER}' beside it away to begin again."

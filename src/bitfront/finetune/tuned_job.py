@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
-from torch import nn
+from torch import Tensor, nn
 
 from bitfront.errors import InputError, RunError
-from bitfront.finetune.record import FineTuned, weights_path
+from bitfront.files import read_file
+from bitfront.finetune.record import NAME, FineTuned, weights_path
 from bitfront.graph.capture import Program
 from bitfront.recipe import Job
 from bitfront.runtime.data import Splits
@@ -73,7 +75,7 @@ def tuned_job(job: Job, run: Path, record: FineTuned) -> TunedJob:
     if not record.digest:
         raise InputError(f"Fine-tuned trial {record.name} of '{run}' failed; there is nothing to take up.")
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         if hashlib.sha256(data).hexdigest() != record.digest:
             raise ValueError("it was edited, or is not whole")
         tensors = {name: tensor.to(job.device) for name, tensor in load(data).items()}
@@ -81,6 +83,18 @@ def tuned_job(job: Job, run: Path, record: FineTuned) -> TunedJob:
         raise RunError(f"'{path}' can't be read: {error.strerror}.") from error
     except (ValueError, SafetensorError) as error:
         raise RunError(f"'{path}' is damaged ({error}).") from error
+    _check_tensors(job, tensors, path)
     names = dict(record.trial.assignment)
-    inputs = {site: scaled_format(names[site], scale) for site, scale in record.inputs.items()}
+    try:
+        inputs = {site: scaled_format(names[site], scale) for site, scale in record.inputs.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"The scales of {record.name} in '{run / NAME}' are damaged ({error!r}).") from error
     return TunedJob(job, Tuned(tensors, inputs))
+
+
+def _check_tensors(job: Job, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """RunError where a file of trained tensors is that of another model."""
+    known = job.model.state_dict(keep_vars=True)
+    for name, tensor in tensors.items():
+        if name not in known or known[name].shape != tensor.shape:
+            raise RunError(f"'{path}' holds '{name}' of shape {tuple(tensor.shape)}, which the model hasn't.")

@@ -40,9 +40,12 @@ class Goals:
         """Objectives and limits, once the float model's values are known.
 
         Raises:
-            RecipeError: a metric's lower limit lies above its upper one.
+            RecipeError: a metric's lower limit lies above its upper one, or the float model has no such value.
         """
         metrics = self.metrics
+        for name in metrics:
+            if name not in baseline:
+                raise RecipeError(f"The float model has no value of {name} in this run.", ("metrics", name))
         tables = {name: table for name, table in self.recipe.metrics.items() if table.is_objective}
         limits: list[Limit] = []
         for name, (low, high) in self.bounds.items():

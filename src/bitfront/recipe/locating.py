@@ -33,7 +33,9 @@ def errors_located(recipe: Path, changes: tuple[str, ...] = ()) -> Iterator[None
     except InputError as error:
         if error.where or not error.path:
             raise
-        raise located(error, recipe.read_text(encoding="utf-8"), str(recipe), changes) from error
+        # What came through a pipe can't be read again.
+        text = recipe.read_text(encoding="utf-8") if recipe.is_file() else ""
+        raise located(error, text, str(recipe), changes) from error
 
 
 def located(error: InputError, text: str, origin: str, changes: tuple[str, ...] = ()) -> InputError:
@@ -87,6 +89,15 @@ def _deepest(text: str, path: Keys) -> tuple[int, int | None]:
         if here == path[: len(here)] and len(here) > best[0]:
             best = (len(here), number)
     return best
+
+
+def is_dotted(key: str) -> bool:
+    """Whether it is a key as TOML spells one, perhaps with dots.
+
+    >>> is_dotted("search.trials"), is_dotted("search."), is_dotted("?")
+    (True, False, False)
+    """
+    return re.fullmatch(_DOTTED, key.strip()) is not None
 
 
 def keys_of(dotted: str) -> Keys:

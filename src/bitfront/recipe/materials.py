@@ -24,6 +24,8 @@ from bitfront.rules import Rule, build_space
 from bitfront.runtime.data import Examples, Splits
 from bitfront.space import Space
 
+_LARGEST_BATCH = 2**32  # bytes of the inputs that counts are for
+
 
 class Materials:
     """The model, data and space of a recipe. `directory` is what its relative paths start from.
@@ -138,6 +140,13 @@ class Materials:
 
     def _trace(self, model: nn.Module) -> Program:
         examples = self.splits.search
+        one = sum(tensor[:1].nbytes for tensor in examples.inputs)
+        if self.batch_size * one > _LARGEST_BATCH:
+            raise RecipeError(
+                f"batch_size = {self.batch_size}: the inputs of one batch would take {self.batch_size * one:,} "
+                f"bytes, and {_LARGEST_BATCH:,} are the most.",
+                ("data", "batch_size"),
+            )
         # The graph counts whole batches, also where the search split is smaller than one.
         repeats = -(-self.batch_size // len(examples))
         inputs = tuple(torch.cat([tensor] * repeats)[: self.batch_size] for tensor in examples.inputs)

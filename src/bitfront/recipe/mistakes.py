@@ -101,6 +101,8 @@ def _wanted(mistake: ErrorDetails) -> str:
             return f"at least {limits['ge']}"
         case "greater_than":
             return f"more than {limits['gt']}"
+        case "less_than_equal":
+            return f"at most {limits['le']}"
         case "literal_error":
             return str(limits["expected"]) + _nearest(mistake["input"], str(limits["expected"]))
         case "too_short":

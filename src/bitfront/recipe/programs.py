@@ -15,6 +15,7 @@ from torch.fx import Node
 
 from bitfront.archives import check_archive
 from bitfront.errors import ModelError, reason_of
+from bitfront.files import is_file
 
 _ADVICE = (
     "Candidates are judged in batches of any size: export it with dynamic_shapes that give the first axis of "
@@ -29,7 +30,7 @@ def load_program(path: Path) -> nn.Module:
         ModelError: there is no such file, it is no program, it holds more than tensors and operations, or it
             was exported for one size of the batch or in training mode.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(f"The program '{path}' doesn't exist.")
     check_archive(path)
     try:

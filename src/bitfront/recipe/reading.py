@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from pydantic import ValidationError
 
 from bitfront import mase
 from bitfront.errors import InputError, RecipeError
-from bitfront.recipe.locating import keys_of, located
+from bitfront.files import read_file
+from bitfront.recipe.locating import is_dotted, keys_of, located
 from bitfront.recipe.mistakes import explain
 from bitfront.recipe.schema import Recipe
+
+_MOST = 16 * 2**20  # bytes of a recipe from a pipe
 
 
 def read(path: Path, changes: tuple[str, ...] = ()) -> tuple[Recipe, list[str]]:
@@ -25,7 +29,7 @@ def read(path: Path, changes: tuple[str, ...] = ()) -> tuple[Recipe, list[str]]:
         RecipeError: the file is missing, isn't TOML, or says something that isn't a recipe.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     except OSError as error:
         raise RecipeError(f"The recipe '{path}' can't be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -33,12 +37,27 @@ def read(path: Path, changes: tuple[str, ...] = ()) -> tuple[Recipe, list[str]]:
     return parse(text, changes, str(path))
 
 
+def _text(path: Path) -> str:
+    """The text of a file, or of a pipe that a shell made: `bitfront search <(…)`."""
+    if not path.is_relative_to("/dev"):
+        return read_file(path).decode()
+    with path.open("rb") as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise OSError(errno.EFBIG, "it has no end")
+    return data.decode()
+
+
 def parse(text: str, changes: tuple[str, ...] = (), origin: str = "recipe") -> tuple[Recipe, list[str]]:
     """Like `read`, from the text itself."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (
+        ValueError
+    ) as error:  # TOMLDecodeError among them, and Python's own of numbers with too many digits
         raise RecipeError(f"{origin} is not TOML: {error}.") from error
+    except RecursionError as error:
+        raise RecipeError(f"{origin} is nested too deeply to be a recipe.") from error
     notes: list[str] = []
     try:
         if mase.is_mase(document):
@@ -62,11 +81,11 @@ def from_document(document: dict[str, Any]) -> Recipe:
 def _override(document: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     where = f"--set {change}"
-    if not equals or not key.strip():
+    if not equals or not is_dotted(key):
         raise RecipeError("write it as key=value, for example search.trials=50.", (), where)
     try:
         parsed = tomllib.loads(f"x = {value.strip()}")["x"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()  # a bare word is a string
     *tables, last = keys_of(key)
     table: Any = document

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bitfront.errors import RecipeError
 from bitfront.recipe.units import quantity, seconds
+
+_LARGEST_SEED = 2**62  # generators take 64 bits, and some seeds are counted on from here
+
+
+_LONGEST = 14 * 86_400.0  # seconds that a system call waits for a worker
 
 
 class _Table(BaseModel):
@@ -73,6 +78,13 @@ class MetricTable(_Table):
     weight: float | int | None = None
     report: bool = False
 
+    @field_validator("weight")
+    @classmethod
+    def _finite(cls, value: float | int | None) -> float | int | None:
+        if value is not None and not isfinite(value):
+            raise ValueError(f"A weight must be a finite number, but is {value!r}")
+        return value
+
     @model_validator(mode="after")
     def _one_use(self) -> MetricTable:
         if self.report and (self.goal is not None or self.weight is not None):
@@ -106,8 +118,8 @@ class SearchTable(_Table):
     timeout: float | int | str | None = None
     memory: float | int | str = "1 GiB"
     device: Literal["cpu", "cuda"] = "cpu"
-    seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, le=_LARGEST_SEED)
+    workers: int = Field(default=1, ge=1, le=1024)
     candidate_timeout: float | int | str | None = None
     candidate_memory: float | int | str | None = None
     batch: int | None = Field(default=None, ge=1)
@@ -125,13 +137,15 @@ class SearchTable(_Table):
     ) -> float | int | str | None:
         if value is not None and seconds(value) <= 0:
             raise ValueError(f"{info.field_name} must be more than 0 seconds, but is {value!r}")
+        if value is not None and info.field_name == "candidate_timeout" and seconds(value) > _LONGEST:
+            raise ValueError(f"candidate_timeout must be at most 14 days, but is {value!r}")
         return value
 
     @field_validator("memory")
     @classmethod
     def _readable_size(cls, value: float | int | str) -> float | int | str:
-        if quantity(value, "bytes") < 0:
-            raise ValueError(f"memory must not be negative, but is {value!r}")
+        if not 0 <= quantity(value, "bytes") < inf:
+            raise ValueError(f"memory must be a number of bytes, not negative, but is {value!r}")
         return value
 
     @field_validator("candidate_memory")
@@ -190,9 +204,9 @@ class LatencyTable(_Table):
     """What the latencies among the metrics are latencies of."""
 
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    threads: int = Field(default=1, ge=1)
-    batch: int = Field(default=1, ge=1)
-    iterations: int | None = Field(default=None, ge=10)
+    threads: int = Field(default=1, ge=1, le=1024)
+    batch: int = Field(default=1, ge=1, le=65_536)
+    iterations: int | None = Field(default=None, ge=10, le=1_000_000)
     no_kernel: Literal["error", "float", "container"] = "error"
     accuracy_level: Literal[1, 4] = 1
     receipt: Literal["error", "flag"] = "error"
@@ -204,7 +218,7 @@ class _Fitting(_Table):
     epochs: int = Field(default=20, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0, le=1e30)
     batch_size: int = Field(default=64, ge=1)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=_LARGEST_SEED)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     weight_decay: float = Field(default=0.0, ge=0)

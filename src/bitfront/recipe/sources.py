@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from bitfront.errors import DataError, InputError, ModelError, RecipeError, reason_of, suggest
+from bitfront.files import is_file
 from bitfront.recipe.locating import Keys, blamed
 from bitfront.recipe.neighbours import importable
 from bitfront.recipe.programs import load_program
@@ -46,16 +47,24 @@ def resolve_callable(name: str, directory: Path, path: Keys) -> Callable[..., An
 def _import(name: str, directory: Path, path: Keys) -> ModuleType:
     if name.endswith(".py"):
         file = directory / name
-        if not file.is_file():
-            beside = [str(found.relative_to(directory)) for found in file.parent.glob("*.py")]
+        if not is_file(file):
+            beside = _beside(file, directory)
             hint = f" ({suggest(name, beside)})" if beside else ""
             raise RecipeError(f"The file '{file}' doesn't exist{hint}.", path)
-    elif (directory / f"{name}.py").is_file() and find_spec_of(name) is None:
+    elif is_file(directory / f"{name}.py") and find_spec_of(name) is None:
         raise RecipeError(f"There is no installed module '{name}' (did you mean '{name}.py:…'?).", path)
     try:
         return _execute(directory / name) if name.endswith(".py") else importlib.import_module(name)
     except (Exception, SystemExit) as error:  # importing runs other people's code
         raise RecipeError(f"'{name}' can't be imported: {reason_of(error)}.", path) from error
+
+
+def _beside(file: Path, directory: Path) -> list[str]:
+    """The Python files in the folder where one was looked for."""
+    try:
+        return [str(found.relative_to(directory)) for found in file.parent.glob("*.py")]
+    except (OSError, ValueError):  # no folder can have that name, or it lies elsewhere
+        return []
 
 
 def find_spec_of(name: str) -> Any:

@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bitfront.errors import ModelError, reason_of
+from bitfront.files import is_file
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file, or of a .pt/.pth file read with weights_only=True."""
-    if not path.is_file():
+    if not is_file(path):
         raise ModelError(
             f"The weights '{path}' don't exist. `bitfront train` fits the model and writes them; or drop "
             "`weights` if the factory brings its own."

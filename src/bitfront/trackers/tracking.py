@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bitfront.errors import RunError, reason_of
-from bitfront.files import write_whole
+from bitfront.files import read_file, write_whole
 from bitfront.loop import Progress, Watch
 from bitfront.results import Interval, Member, Results
 from bitfront.trackers.base import Ending, Session, Setting, Tracker
@@ -144,7 +144,7 @@ def _read_state(directory: Path | None) -> dict[str, dict[str, Any]]:
     if directory is None or not (directory / STATE).exists():
         return {}
     try:
-        state = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        state = json.loads(read_file(directory / STATE))
         return {
             name: {"identity": str(t["identity"]), "first": int(t["first"]), "log": str(t["log"])}
             for name, t in state.items()

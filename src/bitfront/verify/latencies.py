@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bitfront.documents import LatencyShape, read_document
 from bitfront.errors import RunError, reason_of
 from bitfront.latency.metrics import MEASURED
 from bitfront.latency.protocol import REPEATABILITY
@@ -35,7 +35,7 @@ def repeatability(directory: Path) -> dict[str, float]:
     if not path.exists():
         return dict.fromkeys(MEASURED, REPEATABILITY)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path, LatencyShape)
         least = float(document["repeatability"])
         return {name: max([least, *_differences(document, name)]) for name in MEASURED}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bitfront.documents import FrontShape, read_document
 from bitfront.errors import RunError
 from bitfront.export.opening import OpenRun
 from bitfront.front import front_of
@@ -68,7 +68,7 @@ def record_of(opened: OpenRun, same_recipe: bool) -> Record:
 def _document(directory: Path) -> Mapping[str, Any] | None:
     path = directory / FRONT
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_document(path, FrontShape)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

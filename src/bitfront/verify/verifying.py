@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bitfront.export.opening import OpenRun, read_run
+from bitfront.files import read_file
 from bitfront.manifest import hardware, versions
 from bitfront.recipe.fingerprints import of_examples, of_text
 from bitfront.verify.changes import Change, of_hashes, of_log, of_settings, of_surroundings
@@ -85,7 +86,7 @@ def _changes(opened: OpenRun) -> list[Change]:
     test = job.splits.test
     found = {
         **job.hashes(),
-        "recipe": of_text((opened.directory / "recipe.toml").read_text(encoding="utf-8")),
+        "recipe": of_text(read_file(opened.directory / "recipe.toml").decode()),
         **({} if test is None else {"test": of_examples(test)}),
     }
     return [
