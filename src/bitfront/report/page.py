@@ -15,11 +15,11 @@ from bitfront.report.page_finetuned import finetuned_section
 from bitfront.report.page_layers import Heat, heat_of, layers_section, shares
 from bitfront.report.page_lessons import lessons
 from bitfront.report.page_points import Code, points, spread
-from bitfront.report.page_search import progress_svg, search_section
+from bitfront.report.page_search import search_section
 from bitfront.report.page_source import Source
 from bitfront.report.page_table import export_command, front_table
 from bitfront.report.page_trust import trust_section
-from bitfront.report.page_why import agreement_svg, sensitivity_svg, why_section
+from bitfront.report.page_why import why_section
 from bitfront.report.page_words import apart, opening
 from bitfront.report.plot import front_svg
 
@@ -205,17 +205,3 @@ def _members(source: Source) -> str:
         else ""
     )
     return deploy + front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
-
-
-def figures(source: Source) -> dict[str, str]:
-    """Each picture of the page as an SVG of its own, by file name."""
-    heat = heat_of(source)
-    found = {
-        "front.svg": still(source),
-        "bits.svg": heat.svg() if heat else None,
-        "progress.svg": progress_svg(source),
-    }
-    for lesson in lessons(source):
-        found[f"sensitivity-{lesson.metric.name}.svg"] = sensitivity_svg(lesson)
-        found[f"prediction-{lesson.metric.name}.svg"] = agreement_svg(lesson)
-    return {name: svg for name, svg in found.items() if svg}
