@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bitfront.report.page import still
+from bitfront.report.page_finetuned import finetuned_svg
 from bitfront.report.page_layers import heat_of
 from bitfront.report.page_lessons import lessons
 from bitfront.report.page_search import progress_svg
@@ -26,6 +27,7 @@ def figures(source: Source) -> dict[str, str]:
         "bits": heat.svg() if heat else None,
         "progress": progress_svg(source),
     }
+    found["finetuned"] = finetuned_svg(source)
     for lesson in lessons(source):
         found[f"sensitivity-{lesson.metric.name}"] = sensitivity_svg(lesson)
         found[f"prediction-{lesson.metric.name}"] = agreement_svg(lesson)
