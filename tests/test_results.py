@@ -177,7 +177,7 @@ def test_an_interval_survives_json() -> None:
             "tpe",
             12.25,
             30.0,
-            "took 41% of the time: 12.2 s of 30 s, 25 ms a proposal, .* qmc, nsga2 or frontier",
+            "took 41% of the time: 12.2 s of 30.0 s, 25.0 ms a proposal, .* qmc, nsga2 or frontier",
         ),
         ("nsga2", 12.25, 30.0, "the more trials nsga2 has to go by. .* that qmc may get further"),
         ("tpe", 12.25, 100.0, ""),

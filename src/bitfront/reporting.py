@@ -17,10 +17,12 @@ from bitfront.finetune.fronts import member_json, record_json
 from bitfront.manifest import read_manifest
 from bitfront.metric import Objectives
 from bitfront.recipe import Job, read, to_toml
+from bitfront.recipe.tuning import tuning_of
 from bitfront.report.page import page
 from bitfront.report.page_source import Source
 from bitfront.results import FRONT, Results
 from bitfront.space import FLOAT
+from bitfront.train.quantized import check_trainable
 from bitfront.trial import Trial
 
 PAGE = "report.html"
@@ -36,7 +38,8 @@ def write_report(job: Job, results: Results, header: Mapping[str, Any], director
         manifest = read_manifest(directory)
         document = results.to_json() | finetuned_document(directory, results.trials, results.objectives)
         source = _source(job, directory, document, results.trials, header, manifest)
-        write_whole(directory / PAGE, page(replace(source, terms=_terms(job))))
+        source = replace(source, terms=_terms(job), untrainable=_why_untrainable(job))
+        write_whole(directory / PAGE, page(source))
     except Exception as error:
         return f"{PAGE} could not be made ({type(error).__name__}: {error}); everything else of the run is there."
     return ""
@@ -67,7 +70,11 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
         )
     source = _source(job, directory, document, trials, contents.header, manifest)
     missing = _why_without_model(job, source)
-    return replace(source, missing=missing) if missing else replace(source, terms=_terms(job))
+    if missing:
+        return replace(
+            source, missing=missing, untrainable="the model of the run can't be had, as said below."
+        )
+    return replace(source, terms=_terms(job), untrainable=_why_untrainable(job))
 
 
 def _check_of_log(document: Mapping[str, Any], trials: Sequence[Trial], path: Path) -> None:
@@ -147,6 +154,18 @@ def _costs(job: Job) -> dict[str, Cost]:
 
 def _terms(job: Job) -> dict[str, Any]:
     return {name: cost.terms(job.graph) for name, cost in _costs(job).items()}
+
+
+def _why_untrainable(job: Job) -> str:
+    """Why `bitfront finetune` can't train trials of the run; "" where it can."""
+    if job.recipe.model is None:
+        return "the run was started from Python with a module, and nothing says where it is."
+    table = job.recipe.finetune
+    try:
+        check_trainable(job.plan, job.training(table.split), tuning_of(table), job.task)
+    except BitfrontError as error:
+        return str(error)
+    return ""
 
 
 def _why_without_model(job: Job, source: Source) -> str:

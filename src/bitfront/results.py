@@ -253,8 +253,8 @@ def slow_strategy(name: str, progress: Progress, seconds: float) -> str:
     proposals = progress.evaluated + progress.duplicates
     instead = _QUICKER.get(name, "qmc")
     return (
-        f"Working out what to evaluate next took {share:.0%} of the time: {progress.strategy_seconds:.3g} s of "
-        f"{seconds:.3g} s, {1e3 * progress.strategy_seconds / max(1, proposals):.2g} ms a proposal, and more "
+        f"Working out what to evaluate next took {share:.0%} of the time: {progress.strategy_seconds:,.1f} s of "
+        f"{seconds:,.1f} s, {1e3 * progress.strategy_seconds / max(1, proposals):,.1f} ms a proposal, and more "
         f"the more trials {name} has to go by. Candidates are evaluated so quickly here that {instead} may get "
         "further in the same time."
     )

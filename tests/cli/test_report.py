@@ -1,6 +1,7 @@
 """`bitfront report`, and the page that a search leaves."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,46 @@ def test_figures(run: Path, bitfront: Bitfront) -> None:
     assert "pictures/bits.svg" in document["figures"]
     for name in document["figures"]:
         assert Path(name).read_text().startswith("<svg")
+
+
+def test_figures_as_png(run: Path, bitfront: Bitfront) -> None:
+    pytest.importorskip("resvg_py", reason="resvg-py isn't installed")
+    said = bitfront("report", run, "--figures", "pictures", "--format", "png", "--json")
+    if "No font was found" in said.err:
+        pytest.skip(said.err)
+    assert {Path(name).name for name in said.document["figures"]} >= {"front.png", "bits.png"}
+    for name in said.document["figures"]:
+        assert Path(name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_what_draws_png_nothing_is_written(
+    run: Path, bitfront: Bitfront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run / "report.html").unlink()
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    said = bitfront("report", run, "--figures", "pictures", "--format", "png")
+    assert said.status == 2
+    assert said.out == ""
+    assert "pip install 'bitfront[figures]'" in " ".join(said.err.split())
+    assert not Path("pictures").exists()
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--figures", "pictures", "--format", "pgn"), "did you mean 'png'?"),
+        (("--figures", "pictures", "--format", "tiff"), "known are: png, svg."),
+        (("--format", "png"), "--figures DIR"),
+    ],
+)
+def test_a_format_that_can_t_be_is_an_error(
+    run: Path, bitfront: Bitfront, given: tuple[str, ...], told: str
+) -> None:
+    said = bitfront("report", run, *given)
+    assert said.status == 2
+    assert told in " ".join(said.err.split())
+    assert not Path("pictures").exists()
 
 
 def test_without_the_model_the_page_says_what_is_left_out(run: Path, bitfront: Bitfront) -> None:

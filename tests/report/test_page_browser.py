@@ -156,7 +156,7 @@ def test_the_keyboard_selects(browser: Browser, tmp_path: Path) -> None:
     browser.key("Enter")
     if at in {member["trial"] for member in source.front}:
         assert browser.run(SELECTED) == at
-        assert f"--trial {at} " in browser.run("document.getElementById('command').textContent")
+        assert f"--trial {at} " in browser.run("document.getElementById('export-command').textContent")
     assert quiet(browser)
 
 
@@ -204,3 +204,67 @@ def test_the_front_alone_can_be_looked_at(browser: Browser, tmp_path: Path) -> N
     assert browser.run("plotted.filter(p => p.row[1] === FRONT).length") == browser.run("DATA.members.length")
     assert browser.run("plotted.some(p => p.row[1] === FLOAT)") is False
     assert quiet(browser)
+
+
+def test_commands_are_copied(browser: Browser, tmp_path: Path) -> None:
+    source = shown(browser, Made(), tmp_path)
+    browser.run(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async t => { window.held = t }}})"
+    )
+    trial = source.front[0]["trial"]
+    buttons = f"document.querySelectorAll('#members tr[data-trial=\"{trial}\"] button')"
+    assert browser.run(f"Array.from({buttons}, b => b.textContent)") == ["export", "fine-tune"]
+    browser.run(f"{buttons}[1].click()")
+    assert browser.run("window.held") == f"bitfront finetune 'runs/made up' --trial {trial}"
+    assert browser.run(f"{buttons}[1].textContent") == "copied"
+    browser.run("document.querySelector('button[data-of=export-command]').click()")
+    assert browser.run("window.held") == browser.run("document.getElementById('export-command').textContent")
+    assert quiet(browser)
+
+
+def test_without_a_clipboard_commands_are_copied_the_old_way(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, Made(), tmp_path)
+    browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    browser.run("addEventListener('copy', () => { window.held = document.activeElement.value })")
+    browser.run("document.querySelector('button[data-of=export-command]').click()")
+    assert browser.run("window.held") == browser.run("document.getElementById('export-command').textContent")
+    assert browser.run("document.querySelectorAll('textarea').length") == 0
+    assert quiet(browser)
+
+
+def test_everything_that_can_be_clicked_has_the_keyboard_s_focus(browser: Browser, tmp_path: Path) -> None:
+    """Tab alone goes through all controls, in the order of the page, and never gets caught."""
+    shown(browser, Made(), tmp_path)
+    wanted = browser.run(
+        "(all => { all.forEach((e, n) => { e.dataset.place = n }); return all.length })(Array.from(document."
+        "querySelectorAll('a[href], button, select, input, summary, [tabindex]')).filter(e => e.tabIndex >= 0))"
+    )
+    reached: list[int] = []
+    for _ in range(wanted):
+        browser.key("Tab")
+        reached.append(browser.run("Number(document.activeElement.dataset.place)"))
+    assert reached == list(range(wanted))
+
+
+def test_controls_have_names(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, Made(), tmp_path)
+    nodes = browser.send("Accessibility.getFullAXTree")["nodes"]
+    controls = [
+        n for n in nodes if n.get("role", {}).get("value") in ("button", "link", "combobox", "checkbox")
+    ]
+    assert len(controls) > 20
+    assert [n for n in controls if not n.get("name", {}).get("value")] == []
+
+
+def test_equal_values_are_not_spread_over_the_picture(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, Made(), tmp_path)
+    browser.run("(DATA.rows.forEach((row, n) => { row[FIRST] = n % 2 ? 0.991091 : 0.9910913 }), scatter())")
+    ups = browser.run("plotted.map(p => p.py)")
+    assert max(ups) - min(ups) < 1
+
+
+def test_in_print_the_recipe_is_open(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, Made(), tmp_path)
+    assert browser.run("document.querySelector('details').open") is False
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.querySelector('details').open") is True

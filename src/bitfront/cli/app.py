@@ -195,7 +195,11 @@ def verify(
 def report(
     run: Annotated[Path, typer.Argument(help="The directory of a run.", show_default=False)],
     figures: Annotated[
-        Path | None, typer.Option(help="Also write each picture as an SVG into this directory.")
+        Path | None, typer.Option(help="Also write each picture into this directory.", metavar="DIR")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="Of the pictures: svg, or png at 300 dots per inch.", metavar="KIND"),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -203,7 +207,7 @@ def report(
     """Write the run's report.html again: one page that works offline."""
     from bitfront.cli.reporting import report_run
 
-    report_run(run, figures, json, quiet)
+    report_run(run, figures, format_, json, quiet)
 
 
 @app.command()

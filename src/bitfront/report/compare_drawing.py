@@ -14,9 +14,17 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 # A line's dashes tell it apart too, and double the number of strategies that look different.
 DASHES = ("", "7 3", "2 3", "10 3 2 3", "5 2 1 2", "1 2")
 
-_STYLE = (
+# On a dark page the darkest three are made lighter; they keep their order of lightness.
+_LIGHTER = {"#0072B2": "#56B4E9", "#D55E00": "#F0914A", "#009E73": "#2FC79A"}
+_DARK = "text{fill:#ccc}.halo{stroke:#121212}" + "".join(
+    f'[fill="{colour}"]{{fill:{lighter}}}[stroke="{colour}"]{{stroke:{lighter}}}'
+    f'[style="fill:{colour}"]{{fill:{lighter}!important}}'
+    for colour, lighter in _LIGHTER.items()
+)
+STYLE = (
     "<style>text{font-family:system-ui,sans-serif;fill:#444}.grid{stroke:#8884}"
-    "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+    ".halo{paint-order:stroke;stroke:#fff;stroke-width:3px}"
+    f"@media(prefers-color-scheme:dark){{{_DARK}}}</style>"
 )
 
 
@@ -68,7 +76,7 @@ def picture(title: str, height: float, parts: Sequence[str]) -> str:
     label = escape(title, {'"': "&quot;"})
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" '
-        f'height="{height:g}" role="img" aria-label="{label}">{_STYLE}{"".join(parts)}</svg>\n'
+        f'height="{height:g}" role="img" aria-label="{label}">{STYLE}{"".join(parts)}</svg>\n'
     )
 
 

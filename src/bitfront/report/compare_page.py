@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from bitfront.report.compare_plot import curves_svg, needs_svg
-from bitfront.report.compare_table import HEADINGS, cells, measured_by, reference_words
+from bitfront.report.compare_table import HEADINGS, cells, legend_words, measured_by, reference_words
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -15,10 +15,14 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:760px;margin:2rem auto;padding
 background:Canvas;color:CanvasText}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}
 .say{font-size:1.1rem;border-left:4px solid #0072B2;padding-left:1rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+.scroll{overflow-x:auto;max-width:100%}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .7rem;border-bottom:1px solid #8885;text-align:right}
 th:first-child,td:first-child{text-align:left}
-svg{max-width:100%;height:auto}.sure{font-weight:600}.faint,footer{opacity:.75;font-size:.9rem}
+td,th{white-space:nowrap}svg{max-width:100%;height:auto}
+@media(max-width:600px){body{margin:1rem auto}.scroll>svg{min-width:600px}}
+@media print{:root{color-scheme:light}body{max-width:none;margin:0;background:#fff;color:#000}
+svg,tr{break-inside:avoid}h2{break-after:avoid}.scroll{overflow:visible}}
+.sure{font-weight:600}.faint,footer{opacity:.75;font-size:.9rem}
 """
 
 
@@ -31,15 +35,16 @@ def page(document: Mapping[str, Any]) -> str:
         f"<p>{escape(reference_words(document))}</p>",
         "<h2>What is found after how many evaluations</h2>",
         f"<p>{escape(measured_by(document))}</p>",
-        curves_svg(document),
+        _wide(curves_svg(document)),
         "<h2>Evaluations needed</h2>",
-        needs_svg(document),
+        _wide(needs_svg(document)),
         _table(HEADINGS, [cells(name, found) for name, found in document["strategies"].items()]),
+        f"<p class=faint>{escape(legend_words(document))}</p>",
         _limits(document),
         "<h2>Is it luck?</h2>",
         _tests(document),
         "<h2>Against time</h2>",
-        curves_svg(document, seconds=True),
+        _wide(curves_svg(document, seconds=True)),
         "<p class=faint>Seconds are what an evaluation took when it was made here, in batches that strategies "
         "share, and what the strategy took to propose. One that asks for a few candidates at a time would wait "
         "longer for each.</p>",
@@ -56,6 +61,11 @@ def page(document: Mapping[str, Any]) -> str:
         + "\n".join(part for part in body if part)
         + "\n</body></html>\n"
     )
+
+
+def _wide(svg: str) -> str:
+    """A picture that is moved sideways where the screen is too narrow to read it."""
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="picture">{svg}</div>'
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

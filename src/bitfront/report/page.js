@@ -64,9 +64,12 @@ function axis(place, start, end) {
   const log = low > 0 && high / low > 4 && metric.unit !== "fraction";
   const forward = log ? Math.log2 : (value) => value;
   low = forward(low); high = forward(high);
-  const margin = 0.05 * (high - low) || Math.abs(low) * 0.05 || 0.5;
+  // Of values that are equal but for the digits that were rounded off, one stands in the middle.
+  const margin = high - low > 1e-5 * Math.abs(high) ? 0.05 * (high - low) : Math.abs(high) * 0.05 || 0.5;
   low -= margin; high += margin;
-  const rough = (high - low) / (Math.abs(end - start) > 450 ? 6 : 5), power = 10 ** Math.floor(Math.log10(rough));
+  // Bytes are spelled in powers of 1024, and so are round in these.
+  const unit = metric.unit === "bytes" && !log && high > 1 ? 1024 ** Math.floor(Math.log2(high) / 10) : 1;
+  const rough = (high - low) / (Math.abs(end - start) > 450 ? 6 : 5), power = unit * 10 ** Math.floor(Math.log10(rough / unit));
   const step = [1, 2, 5, 10].map((times) => power * times).find((size) => size >= rough);
   const ticks = [];
   for (let n = Math.ceil(low / step); n <= Math.floor(high / step + 1e-9); n++)
@@ -151,10 +154,14 @@ function references(svg, width, height) {
     const name = p.row[1] === FLOAT ? "float" : "uniform";
     svg.append(draw("path", { class: name, d: `M${p.px} ${p.py - 6}l6 6l-6 6l-6 -6z` }));
     const words = shorten(p.row[2], 24), end = p.px > width - 24 - 7 * words.length;
-    let top = p.py + 4;
+    // Where it covers the fewest points, and no other label.
+    const wide = 7 * words.length, left = end ? p.px - 9 - wide : p.px + 9;
+    let top = p.py + 4, least = Infinity;
     for (const shift of [0, 16, -14, 30, -28, 44]) {
-      top = p.py + 4 + shift;
-      if (top > 34 && top < height - 48 && !placed.some((q) => Math.abs(q[1] - top) < 12 && Math.abs(q[0] - p.px) < 7 * words.length)) break;
+      const at = p.py + 4 + shift;
+      if (at < 34 || at > height - 48 || placed.some((q) => Math.abs(q[1] - at) < 12 && Math.abs(q[0] - p.px) < wide)) continue;
+      const covered = plotted.filter((q) => q.px > left - 3 && q.px < left + wide && q.py > at - 12 && q.py < at + 3).length;
+      if (covered + Math.abs(shift) / 8 < least) { least = covered + Math.abs(shift) / 8; top = at; }
     }
     placed.push([p.px, top]);
     svg.append(draw("text", { class: name, x: p.px + (end ? -9 : 9), y: top, "font-size": 11, "text-anchor": end ? "end" : "start" }, words));
@@ -239,15 +246,20 @@ function sortBy(name, down) {
 async function copy(event) {
   const button = event.target.closest("button.copy");
   if (!button) return;
-  const code = byId("command");
-  if (button.dataset.trial) select(Number(button.dataset.trial));
-  try { await navigator.clipboard.writeText(code.textContent); }
-  catch {  // a page from a file may not write to the clipboard: then it is selected, and copied the old way
-    getSelection().selectAllChildren(code);
+  const text = button.dataset.command ?? byId(button.dataset.of).textContent;
+  try { await navigator.clipboard.writeText(text); }
+  catch {  // where a page may not write to the clipboard, the text is selected, and copied the old way
+    const held = make("textarea", { readonly: "", class: "held" });
+    held.value = text;
+    document.body.append(held);
+    held.select();
     document.execCommand("copy");
+    held.remove();
+    button.focus();
   }
+  const label = button.dataset.label ??= button.textContent;
   button.textContent = "copied";
-  setTimeout(() => { button.textContent = "copy"; }, 1500);
+  setTimeout(() => { button.textContent = label; }, 1500);
 }
 
 // The member that is looked at.
@@ -263,7 +275,10 @@ function showMember() {
     row.classList.toggle("selected", chosen);
     if (chosen) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
   }
-  if (state.trial !== null) byId("command").textContent = DATA.command.replaceAll("{trial}", state.trial);
+  for (const [name, command] of Object.entries(DATA.commands)) {
+    const code = byId(name + "-command");
+    if (code && state.trial !== null) code.textContent = command.replaceAll("{trial}", state.trial);
+  }
   const choice = byId("member");
   if (choice) choice.value = String(state.trial);
   ringed();
@@ -347,6 +362,7 @@ document.getElementById("heat")?.addEventListener("click", (event) => {
   if (column >= 0 && column < DATA.heat.members.length) select(DATA.heat.members[column]);
 });
 addEventListener("hashchange", recall);
+addEventListener("beforeprint", () => { document.querySelectorAll("details").forEach((details) => { details.open = true; }); });
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; scatter(); } });
 document.querySelectorAll(".controls").forEach((controls) => { controls.hidden = false; });

@@ -15,14 +15,15 @@ from bitfront.report.page_finetuned import finetuned_section
 from bitfront.report.page_layers import Heat, heat_of, layers_section, shares
 from bitfront.report.page_lessons import lessons
 from bitfront.report.page_points import Code, points, spread
-from bitfront.report.page_search import progress_svg, search_section
-from bitfront.report.page_source import Source
-from bitfront.report.page_table import export_command, front_table
+from bitfront.report.page_search import search_section
+from bitfront.report.page_source import Source, axes
+from bitfront.report.page_table import export_command, finetune_command, front_table
 from bitfront.report.page_trust import trust_section
-from bitfront.report.page_why import agreement_svg, sensitivity_svg, why_section
-from bitfront.report.page_words import apart, opening
+from bitfront.report.page_why import why_section
+from bitfront.report.page_words import apart, next_words, opening
 from bitfront.report.plot import front_svg
 
+_COMMANDS = {"export": export_command, "finetune": finetune_command}
 _STILL = 600  # candidates in the picture that stands where no script runs
 _SECTIONS = {
     "trade-offs": "Trade-offs",
@@ -41,14 +42,15 @@ def page(source: Source) -> str:
     """
     code = Code(source.sites, source.trials)
     drawn, heat, learnt = points(source, code), heat_of(source), lessons(source)
-    title = f"bitfront: {source.manifest.get('graph', {}).get('model') or source.run}"
+    title = str(source.manifest.get("graph", {}).get("model") or source.run)
     style, script = (
         files("bitfront.report").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js")
     )
     links = "".join(f'<a href="#{name}">{words}</a>' for name, words in _SECTIONS.items())
+    said = "".join(f"<p>{escape(words)}</p>" for words in opening(source))
     body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<div class="say">{"".join(f"<p>{escape(words)}</p>" for words in opening(source))}</div>',
+        f'<p class="eyebrow">{escape(_eyebrow(source))}</p><h1>{escape(title)}</h1>',
+        f'<div class="say">{said}{next_words(source)}</div>',
         f'<nav aria-label="sections">{links}</nav>',
         _trade_offs(source, drawn),
         _section("table", _members(source)),
@@ -66,10 +68,15 @@ def page(source: Source) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
+        f"<title>{escape(title)}, bitfront</title><style>{style}</style></head>\n<body>\n"
         + "\n".join(body)
         + "\n</body></html>\n"
     )
+
+
+def _eyebrow(source: Source) -> str:
+    started = str(source.manifest.get("started", ""))[:10]
+    return ", ".join(("bitfront report", f"run {source.run}", *([started] if started else [])))
 
 
 def embedded(value: Any) -> str:
@@ -96,10 +103,10 @@ def page_data(source: Source, code: Code, drawn: Mapping[str, Any], heat: Heat |
             }
             for metric in source.metrics
         ],
-        "axes": list(_axes(source)),
+        "axes": [source.metrics.index(metric) for metric in axes(source)],
         "stairs": _stairs(source),
         "knee": source.document["knee"],
-        "command": export_command(source, "{trial}"),
+        "commands": {name: command(source, "{trial}") for name, command in _COMMANDS.items()},
         "members": [member["trial"] for member in source.front],
         "sites": list(code.sites),
         "formats": list(code.formats),
@@ -112,7 +119,7 @@ def page_data(source: Source, code: Code, drawn: Mapping[str, Any], heat: Heat |
 
 def still(source: Source) -> str:
     """The scatter without the script, of the metrics it begins with; "" where they have no finite values."""
-    x, y = (source.metrics[place] for place in _axes(source))
+    x, y = axes(source)
 
     def finite(values: Mapping[str, Any]) -> bool:
         return all(math.isfinite(float(values.get(metric.name, math.nan))) for metric in (x, y))
@@ -125,17 +132,6 @@ def still(source: Source) -> str:
     trials = [trial.values for trial in source.trials if finite(trial.values) and not trial.is_float]
     finite_only = {**document, "uniform": uniform, "front": front}
     return front_svg(finite_only, spread(trials, _STILL), x, y, f"{y.name} against {x.name}")
-
-
-def _axes(source: Source) -> tuple[int, int]:
-    """The places of the metrics that the scatter begins with: a cost across, a quality up."""
-    objectives = [source.metrics.index(metric) for metric in source.objectives.metrics]
-    across = [place for place in objectives if source.metrics[place].name in source.exact]
-    up = [place for place in objectives if place not in across]
-    rest = [place for place in range(len(source.metrics)) if place not in objectives]
-    x = (across or objectives[1:] or rest or objectives)[0]
-    y = next((place for place in (*up, *objectives, *rest) if place != x), x)
-    return x, y
 
 
 def _stairs(source: Source) -> list[int] | None:
@@ -198,24 +194,19 @@ def _members(source: Source) -> str:
     if any(words_of for words_of in apart(source).values()):
         words.append("≈ marks a member whose test value can't be told from its neighbour's.")
     knee = source.document["knee"]
-    deploy = (
-        f'<p>To deploy the selected member: <code id="command">{escape(export_command(source, knee))}</code> '
-        '<button type="button" class="copy">copy</button></p>'
-        if knee is not None
-        else ""
+    if source.untrainable and knee is not None:
+        words.append(f"Members can't be fine-tuned: {source.untrainable}")
+    selected = "" if knee is None else _selected(source, knee)
+    return selected + front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
+
+
+def _selected(source: Source, knee: int) -> str:
+    """The commands for the member that is selected; the script changes them with it."""
+    rows = {"export": "To deploy the selected member: "}
+    if not source.untrainable:
+        rows["finetune"] = "To fine-tune it: "
+    return "".join(
+        f'<p class="command">{words}<code id="{name}-command">{escape(_COMMANDS[name](source, knee))}</code> '
+        f'<button type="button" class="copy" data-of="{name}-command">copy</button></p>'
+        for name, words in rows.items()
     )
-    return deploy + front_table(source) + f'<p class="faint">{escape(" ".join(words))}</p>'
-
-
-def figures(source: Source) -> dict[str, str]:
-    """Each picture of the page as an SVG of its own, by file name."""
-    heat = heat_of(source)
-    found = {
-        "front.svg": still(source),
-        "bits.svg": heat.svg() if heat else None,
-        "progress.svg": progress_svg(source),
-    }
-    for lesson in lessons(source):
-        found[f"sensitivity-{lesson.metric.name}.svg"] = sensitivity_svg(lesson)
-        found[f"prediction-{lesson.metric.name}.svg"] = agreement_svg(lesson)
-    return {name: svg for name, svg in found.items() if svg}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
-from bitfront.report.compare_drawing import COLOURS, grid, text
+from bitfront.report.compare_drawing import COLOURS, STYLE, grid, text
 from bitfront.report.plot import axis
 
 Point = tuple[float, float]
@@ -14,18 +14,13 @@ Spell = Callable[[float], str]
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 76, 14, 16, 46
 
-_STYLE = (
-    "<style>text{font-family:system-ui,sans-serif;fill:#444}.grid{stroke:#8884}"
-    "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
-)
-
 
 def picture(title: str, width: float, height: float, parts: Sequence[str]) -> str:
     """A whole SVG; the title is what a screen reader says."""
     label = escape(title, {'"': "&quot;"})
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
-        f'height="{height:g}" role="img" aria-label="{label}">{_STYLE}{"".join(parts)}</svg>'
+        f'height="{height:g}" role="img" aria-label="{label}">{STYLE}{"".join(parts)}</svg>'
     )
 
 
@@ -49,7 +44,7 @@ def label(x: float, y: float, words: str, most: int, anchor: str = "end", size: 
 
 def steps_chart(points: Sequence[Point], across: str, up: str, spell: Spell, title: str) -> str:
     """A step line: each value holds until the next."""
-    chart = _Chart([x for x, _ in points], [y for _, y in points])
+    chart = Chart([x for x, _ in points], [y for _, y in points])
     path = "".join(
         f"{'H' if n else 'M'}{chart.x(x):.1f}{'V' if n else ' '}{chart.y(y):.1f}"
         for n, (x, y) in enumerate(points)
@@ -61,7 +56,7 @@ def steps_chart(points: Sequence[Point], across: str, up: str, spell: Spell, tit
 def agreement_chart(points: Sequence[Point], across: str, up: str, spell: Spell, title: str) -> str:
     """Dots beside the line on which both are equal."""
     both = [value for point in points for value in point]
-    chart = _Chart(both, both)
+    chart = Chart(both, both)
     low, high = min(both), max(both)
     parts = chart.frame(across, up, spell, spell)
     parts.append(
@@ -99,23 +94,37 @@ def bars_chart(rows: Sequence[tuple[str, str, float]], spell: Spell, title: str)
     return picture(title, WIDTH, len(rows) * high + 10, parts)
 
 
-class _Chart:
-    """Two linear axes around finite values."""
+class Chart:
+    """Two axes around finite values; `logarithmic` is the one across, where its values are positive."""
 
-    def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
-        self.x, self._across = axis(xs, LEFT, WIDTH - RIGHT, logarithmic=False)
-        self.y, self._up = axis(ys, HEIGHT - BOTTOM, TOP + 8, logarithmic=False)
+    def __init__(
+        self,
+        xs: Sequence[float],
+        ys: Sequence[float],
+        width: float = WIDTH,
+        height: float = HEIGHT,
+        logarithmic: bool = False,
+        units: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.left, self.right, self.bottom, self._height = LEFT, width - RIGHT, height - BOTTOM, height
+        self.x, self._across = axis(xs, self.left, self.right, logarithmic, units[0])
+        self.y, self._up = axis(ys, self.bottom, TOP + 8, False, units[1])
 
     def frame(self, across: str, up: str, spell_x: Spell, spell_y: Spell) -> list[str]:
         """Lines and words around the values."""
         parts: list[str] = []
         for value in self._across:
             x = self.x(value)
-            parts += [grid(x, TOP + 8, x, HEIGHT - BOTTOM)]
-            parts += [text(x, HEIGHT - BOTTOM + 15, spell_x(value), "middle", 11)]
+            parts += [grid(x, TOP + 8, x, self.bottom)]
+            parts += [
+                text(x, self.bottom + 15, spell_x(value), "end" if x > self.right - 20 else "middle", 11)
+            ]
         for value in self._up:
             y = self.y(value)
-            parts += [grid(LEFT, y, WIDTH - RIGHT, y), text(LEFT - 6, y + 4, spell_y(value), "end", 11)]
-        parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, across, "middle"))
+            parts += [
+                grid(self.left, y, self.right, y),
+                text(self.left - 6, y + 4, spell_y(value), "end", 11),
+            ]
+        parts.append(text((self.left + self.right) / 2, self._height - 8, across, "middle"))
         parts.append(text(6, 12, up))
         return parts

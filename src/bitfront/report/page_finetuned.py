@@ -7,9 +7,11 @@ from html import escape
 from typing import Any
 
 from bitfront.metric import Metric
+from bitfront.report.finetuned_plot import fronts_svg
 from bitfront.report.finetuned_tables import changing
 from bitfront.report.numbers import compared, duration, human
-from bitfront.report.page_source import Source
+from bitfront.report.page_source import Source, axes
+from bitfront.report.page_table import command_buttons
 from bitfront.report.page_words import interval_words, shown_metrics
 
 
@@ -28,11 +30,23 @@ def finetuned_section(source: Source) -> str:
         f"quantizers in place, in {duration(seconds)} altogether. Of the {len(after)} members of the "
         f"front with them, {improved} {'was' if improved == 1 else 'were'} fine-tuned."
     )
+    chart = finetuned_svg(source)
+    drawn = f'<div class="scroll fronts">{chart}</div>' if chart else ""
     return (
         '<section aria-labelledby="finetuned"><h2 id="finetuned">After fine-tuning</h2>'
-        f"<p>{escape(words)}</p>{_trials(source, records, metrics)}"
+        f"<p>{escape(words)}</p>{drawn}{_trials(source, records, metrics)}"
         f"<h3>The front with them</h3>{_front(source, after, metrics)}</section>"
     )
+
+
+def finetuned_svg(source: Source) -> str | None:
+    """Both fronts, by the metrics that the page's scatter begins with; None where nothing was fine-tuned."""
+    found = source.document.get("finetuned")
+    if not found:
+        return None
+    x, y = axes(source)
+    stairs = set(source.objectives.metrics) == {x, y}
+    return fronts_svg(source.front, found, source.document["baseline"], x, y, stairs)
 
 
 def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
@@ -41,7 +55,10 @@ def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Seque
     for metric in metrics:
         heads += [f"{metric.name} before", f"{metric.name} after"] if metric in changed else [metric.name]
     tested = [metric for metric in metrics if any(metric.name in record["test"] for record in records)]
-    heads += [f"{metric.name} on the test split, after" for metric in tested] + ["training"]
+    heads += [f"{metric.name} on the test split, after" for metric in tested] + [
+        "training",
+        "copy a command to",
+    ]
     rows: list[list[str]] = []
     for record in records:
         cells = [str(record["trial"]), str(record["parent"])]
@@ -52,7 +69,9 @@ def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Seque
         for metric in tested:
             test = record["test"].get(metric.name)
             cells.append("" if test is None else interval_words(test, metric.unit))
-        rows.append([*cells, duration(float(record["training_seconds"]))])
+        cells.append(duration(float(record["training_seconds"])))
+        commands = "" if record["failed"] else command_buttons(source, record["trial"])
+        rows.append([*map(escape, cells), commands])
     return _table(heads, rows)
 
 
@@ -60,11 +79,12 @@ def _front(source: Source, members: Sequence[Mapping[str, Any]], metrics: Sequen
     rows = [
         [
             f"{member['trial']} (from {member['parent']})" if "parent" in member else str(member["trial"]),
-            *(_cell(source, member["metrics"], metric) for metric in metrics),
+            *(escape(_cell(source, member["metrics"], metric)) for metric in metrics),
+            command_buttons(source, member["trial"]),
         ]
         for member in members
     ]
-    return _table(["trial", *(metric.name for metric in metrics)], rows)
+    return _table(["trial", *(metric.name for metric in metrics), "copy a command to"], rows)
 
 
 def _cell(source: Source, values: Mapping[str, Any], metric: Metric) -> str:
@@ -75,6 +95,12 @@ def _cell(source: Source, values: Mapping[str, Any], metric: Metric) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows)
+    """Cells are markup already; the last ones are buttons."""
+    *names, commands = heads
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in names)
+    head += f'<th scope="col" class="commands">{escape(commands)}</th>'
+    body = "".join(
+        f"<tr>{''.join(f'<td>{cell}</td>' for cell in row[:-1])}<td class=commands>{row[-1]}</td></tr>"
+        for row in rows
+    )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

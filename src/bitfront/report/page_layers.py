@@ -10,6 +10,7 @@ from typing import Any
 
 from bitfront.costs.term import FLOAT32, Table, Term
 from bitfront.formats import format
+from bitfront.latency.metrics import MEASURED
 from bitfront.report.compare_drawing import text
 from bitfront.report.page_drawing import label, picture
 from bitfront.report.page_points import spread
@@ -17,6 +18,7 @@ from bitfront.report.page_source import Source
 
 _COLUMNS = 40  # members that are drawn at most
 _TOP, _ROW = 20, 16
+_WORDS = 400  # cells with their formats' names in them, at most
 # From few bits to many: dark blue to yellow, told apart by lightness alone too (in the manner of cividis, J. Nuñez,
 # C. Anderton and R. Renslow, "Optimizing colormaps with consideration for color vision deficiency", 2018).
 _RAMP = ((0, 34, 78), (66, 78, 108), (124, 123, 120), (186, 174, 108), (254, 232, 56))
@@ -33,7 +35,7 @@ class Heat:
     @property
     def cell(self) -> int:
         """Pixels that a column is wide."""
-        return max(14, min(34, 600 // max(1, len(self.members))))
+        return max(14, min(44, 760 // max(1, len(self.members))))
 
     @property
     def left(self) -> int:
@@ -62,8 +64,9 @@ class Heat:
             label(self.left - 6, _TOP + _ROW * (n + 0.75), site, 30) for n, site in enumerate(self.sites)
         ]
         for name in self.formats:
-            cells = "".join(self._cells(name))
+            cells = "".join(f"M{x} {y}h{wide - 2}v{_ROW - 2}h{2 - wide}z" for x, y in self._cells(name))
             parts.append(f'<path fill="{self.colour(name)}" d="{cells}"><title>{escape(name)}</title></path>')
+            parts += self._words(name)
         mark = f'<rect id="column" x="{self.left}" y="{_TOP}" width="{wide}" height="{bottom - _TOP}" '
         parts.append(mark + 'fill="none" stroke="#D55E00" stroke-width="3" visibility="hidden"/>')
         return picture(
@@ -73,15 +76,23 @@ class Heat:
             parts,
         )
 
-    def _cells(self, name: str) -> list[str]:
-        wide, high = self.cell, _ROW - 2
-        found: list[str] = []
-        for site in range(len(self.sites)):
-            y = _TOP + _ROW * site + 1
-            for place, column in enumerate(self.chosen):
-                if column[site] == name:
-                    found.append(f"M{self.left + place * wide + 1} {y}h{wide - 2}v{high}h{2 - wide}z")
-        return found
+    def _cells(self, name: str) -> list[tuple[int, int]]:
+        """The upper left corners of the cells that have this format."""
+        return [
+            (self.left + place * self.cell + 1, _TOP + _ROW * site + 1)
+            for site in range(len(self.sites))
+            for place, column in enumerate(self.chosen)
+            if column[site] == name
+        ]
+
+    def _words(self, name: str) -> list[str]:
+        """The name in each of its cells, where it fits and cells are few: then no legend is needed."""
+        if 6 * len(name) + 4 > self.cell or len(self.sites) * len(self.members) > _WORDS:
+            return []
+        # Black on the lighter half of the ramp, white on the darker one: at least 4.5 to 1 on both.
+        ink = "#000" if self.formats.index(name) * 2 >= max(1, len(self.formats) - 1) else "#fff"
+        half = self.cell / 2 - 1
+        return [text(x + half, y + 10.5, name, "middle", 9, ink) for x, y in self._cells(name)]
 
     def to_json(self) -> dict[str, Any]:
         """What the script needs to find a column."""
@@ -175,11 +186,25 @@ def layers_section(source: Source, heat: Heat | None) -> str:
         f"{' ★' if member['trial'] == source.document['knee'] else ''}</option>"
         for member in by_cost(source)
     )
-    absent = f'<p class="faint">{escape(source.missing)}</p>' if source.missing else ""
+    absent = "".join(
+        f'<p class="faint">{escape(words)}</p>' for words in (source.missing, without_share(source)) if words
+    )
     return (
         f'<ul class="key">{legend}</ul><div id="heat" class="scroll wide">{heat.svg()}</div>'
         f'<p class="faint">Columns are members of the front, the dearest first.{thinned} Dark has few bits.</p>'
         f'<h3>One member, layer by layer</h3><div class="controls" hidden><label>member '
         f'<select id="member">{options}'
         f'</select></label></div><div id="bars"></div>{absent}'
+    )
+
+
+def without_share(source: Source) -> str:
+    """Of what is measured in a runtime: that no layer has a share of it, and why; "" where nothing is."""
+    measured = [metric.name for metric in source.metrics if metric.name in MEASURED]
+    if not measured:
+        return ""
+    names = measured[0] if len(measured) == 1 else f"{', '.join(measured[:-1])} and {measured[-1]}"
+    return (
+        f"{names[0].upper()}{names[1:]} {'is' if len(measured) == 1 else 'are'} measured for the model as a whole. "
+        "The runtime runs neighbouring layers as one and converts between them, so no layer has a share of its own."
     )

@@ -22,11 +22,12 @@ def search_section(source: Source) -> str:
     """The part of the page."""
     chart = progress_svg(source)
     parts = [
-        f'<div class="scroll">{chart}</div>' if chart else "",
         f"<p>{escape(' '.join(_counts(source)))}</p>",
+        '<div class="pair">',
+        f'<div class="scroll least">{chart}</div>' if chart else "",
+        f"<div>{_time(source)}</div></div>",
+        _failures(source),
     ]
-    parts.append(_failures(source))
-    parts.append(_time(source))
     parts += [f'<p class="faint">{escape(note)}</p>' for note in source.document["notes"]]
     return "".join(parts)
 

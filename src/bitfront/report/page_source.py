@@ -19,7 +19,8 @@ class Source:
 
     `document` is what front.json holds, `metrics` are all that its baseline has a value of, `exact` the names
     of those that are known without measuring. `terms` split costs by operation or tensor; where the model
-    isn't there any more, they are empty and `missing` says why.
+    isn't there any more, they are empty and `missing` says why. `untrainable` says why trials can't be
+    fine-tuned; "" where they can.
     """
 
     run: str
@@ -33,6 +34,7 @@ class Source:
     header: Mapping[str, Any]
     terms: Mapping[str, tuple[Term, ...]] = field(default_factory=dict)
     missing: str = ""
+    untrainable: str = ""
 
     @property
     def front(self) -> list[Mapping[str, Any]]:
@@ -87,3 +89,14 @@ def worse(metric: Metric, value: float, than: float) -> float:
     0.25
     """
     return metric.minimised(value) - metric.minimised(than)
+
+
+def axes(source: Source) -> tuple[Metric, Metric]:
+    """The metrics that the scatter begins with: a cost across, a quality up."""
+    optimised, metrics = source.objectives.metrics, source.metrics
+    across = [metric for metric in optimised if metric.name in source.exact]
+    up = [metric for metric in optimised if metric not in across]
+    rest = [metric for metric in metrics if metric not in optimised]
+    x = (*across, *optimised[1:], *rest, *optimised)[0]
+    y = next((metric for metric in (*up, *optimised, *rest) if metric != x), x)
+    return x, y

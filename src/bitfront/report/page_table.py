@@ -30,7 +30,7 @@ def front_table(source: Source) -> str:
     for metric in tested:
         name = escape(metric.name, quote=True)
         heads.append(f'<th scope=col data-sort="test {name}">test {name} <small>[95%]</small></th>')
-    heads.append("<th scope=col>export</th>")
+    heads.append("<th scope=col class=commands>copy a command to</th>")
     base = document["baseline"]
     float_row = "".join(
         (
@@ -55,13 +55,30 @@ def front_table(source: Source) -> str:
 
 
 def export_command(source: Source, trial: int | str) -> str:
-    """What deploys a trial."""
+    """What deploys a trial; fine-tuned ones are called f0, f1, …"""
     return f"bitfront export {shlex.quote(source.run)} --trial {trial} --to onnx trial-{trial}.onnx"
+
+
+def finetune_command(source: Source, trial: int | str) -> str:
+    """What trains a trial of the search with its quantizers in place."""
+    return f"bitfront finetune {shlex.quote(source.run)} --trial {trial}"
+
+
+def command_buttons(source: Source, trial: int | str) -> str:
+    """Copies the commands that export and, where that can be done, fine-tune a trial."""
+    commands = {"export": export_command(source, trial)}
+    if isinstance(trial, int) and not source.untrainable:
+        commands["fine-tune"] = finetune_command(source, trial)
+    return " ".join(
+        f'<button type=button class=copy data-command="{escape(command, quote=True)}" '
+        f'title="{escape(command, quote=True)}" aria-label="copy the command to {what} trial {trial}">'
+        f"{what}</button>"
+        for what, command in commands.items()
+    )
 
 
 def _member(source: Source, member: Mapping[str, Any], tested: list[Metric], same: bool) -> str:
     trial = member["trial"]
-    command = escape(export_command(source, trial), quote=True)
     star = " ★" if trial == source.document["knee"] else ""
     return "".join(
         (
@@ -70,8 +87,7 @@ def _member(source: Source, member: Mapping[str, Any], tested: list[Metric], sam
             *_values(source, member["metrics"]),
             *_sum(member, "sum"),
             *_tests(member["test"], tested, same),
-            f'<td><button type=button class=copy data-trial="{trial}" title="{command}" aria-label="copy the '
-            f'command that exports trial {trial}">copy</button></td></tr>',
+            f"<td class=commands>{command_buttons(source, trial)}</td></tr>",
         )
     )
 

@@ -25,7 +25,7 @@ def trust_section(source: Source) -> str:
         )
     )
     return (
-        f'<div class="scroll"><table><tbody>{rows}</tbody></table></div>'
+        f'<div class="scroll"><table class=facts><tbody>{rows}</tbody></table></div>'
         "<h3>Make it again</h3>"
         "<p>An outcome depends on its assignment alone, and the order of trials on the seed: the same recipe, "
         "weights, data and versions give the same trials on the same machine. <code>bitfront verify</code> "

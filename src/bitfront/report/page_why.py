@@ -84,15 +84,15 @@ def _sensitivity(lesson: Lesson) -> str:
     more = f" The {hidden} least sensitive are left out." if hidden > 0 else ""
     correlation = "is not known" if math.isnan(rank) else f"is {rank:.2f}"
     agreement = agreement_svg(lesson)
-    chart = f'<div class="scroll">{agreement}</div>' if agreement else ""
+    chart = f'<div class="scroll least">{agreement}</div>' if agreement else ""
     return (
         f"<h3>How much worse {escape(name)} gets when one site alone is lowered</h3>"
-        f'<div class="scroll least">{sensitivity_svg(lesson)}</div>'
+        f'<div class="pair"><div class="scroll least">{sensitivity_svg(lesson)}</div>{chart}</div>'
         f'<p class="faint">Predicted, not measured: the site at its narrowest format, all others at their '
         f"widest, by the sum over sites that fits {len(lesson.measured):,} trials best.{more}</p>"
         f"<p>How far that can be trusted: with each trial predicted from all others, the rank correlation "
         f"with what was measured {correlation}, and predictions of the better half are off by "
-        f"{escape(difference(surrogate.error, lesson.metric, sign=False))} (median).</p>{chart}"
+        f"{escape(difference(surrogate.error, lesson.metric, sign=False))} (median).</p>"
     )
 
 
@@ -125,7 +125,9 @@ def _step(source: Source, learnt: Sequence[Lesson], one: Mapping[str, Any], othe
     price = _change(one, other, cost)
     words = "; ".join(_changes(source, learnt, one["assignment"], other["assignment"]))
     return (
-        f"<tr><td>{one['trial']}</td><td>{other['trial']}</td><td>{escape(gain)}</td><td>{escape(price)}</td>"
+        f"<tr><td data-head=from>{one['trial']}</td><td data-head=to>{other['trial']}</td>"
+        f'<td data-head="{escape(quality.name, quote=True)}">{escape(gain)}</td>'
+        f'<td data-head="{escape(cost.name, quote=True)}">{escape(price)}</td>'
         f"<td class=words>{escape(words)}</td></tr>"
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 from itertools import pairwise
 from typing import Any
 
 from bitfront.metric import Metric
-from bitfront.report.numbers import compared, human, uniform_label
+from bitfront.report.numbers import compared, compared_in_words, duration, human, uniform_label
 from bitfront.report.page_source import Source
 from bitfront.report.tables import headline
 
@@ -21,8 +23,47 @@ def opening(source: Source) -> Iterator[str]:
         yield from source.document["notes"]
         return
     yield from _tested(source, knee)
+    yield from _least_loss(source, knee)
     yield from _beside_uniform(source, knee)
     yield why_recommended(source, knee)
+    yield " ".join(_cost(source))
+
+
+def next_words(source: Source) -> str:
+    """What to do next, as markup with links to where it stands."""
+    verify = f"<code>{escape(f'bitfront verify {shlex.quote(source.run)}')}</code>"
+    if recommended(source) is None:
+        return ""
+    tune = "" if source.untrainable else " or fine-tune"
+    return (
+        f'<p>Next: <a href="#table">export{tune}</a> a member of the front. {verify} measures it again.</p>'
+    )
+
+
+def _cost(source: Source) -> Iterator[str]:
+    """What the search took."""
+    document = source.document
+    evaluated, failed = document["trials"] - 1, document["failed"]
+    strategy = f" by {source.header['strategy']}" if source.header.get("strategy") else ""
+    yield f"The search{strategy} took {duration(document['seconds'])} for {evaluated:,} candidates;"
+    yield "none failed." if not failed else f"{failed:,} of them failed."
+
+
+def _least_loss(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:
+    """The member with the best quality, for who can't give any of it away."""
+    quality = next((metric for metric in source.learnt if metric in source.objectives.metrics), None)
+    if quality is None or len(source.front) < 2 or not source.costs:
+        return
+    best = min(source.front, key=lambda m: quality.minimised(float(m["metrics"][quality.name])))
+    if best["trial"] == knee["trial"]:
+        return
+    base = source.document["baseline"]
+    parts = []
+    for metric in (quality, source.costs[0]):
+        value = float(best["metrics"][metric.name])
+        words = compared_in_words(value, float(base[metric.name]), metric)
+        parts.append(f"{metric.name} {human(value, metric.unit)} ({words})")
+    yield f"Of the front, trial {best['trial']} has the best {quality.name}: {', '.join(parts)}."
 
 
 def shown_metrics(source: Source) -> list[Metric]:

@@ -13,6 +13,7 @@ from bitfront.report.numbers import human, uniform_label
 WIDTH, HEIGHT = 720, 420
 LEFT, RIGHT, TOP, BOTTOM = 78, 16, 40, 52
 # Okabe and Ito's colours, which colour-blind people tell apart: https://jfly.uni-koeln.de/color/
+_WIDE = 4  # times the least from which on an axis is logarithmic
 FRONT, UNIFORM, FLOAT, FAINT = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 Point = tuple[float, float]
@@ -39,16 +40,19 @@ def front_svg(
     }
     marks = {"float": pick(document["baseline"]), **uniform}
     everything = [*dots, *front, *marks.values()]
-    to_x, ticks_x = axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic=True)
-    to_y, ticks_y = axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, logarithmic=False)
+    logarithmic = spread_wide([p[0] for p in everything])
+    to_x, ticks_x = axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic, x.unit)
+    to_y, ticks_y = axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, False, y.unit)
     parts = [_text(LEFT, 22, title, size=15, weight="bold")]
-    parts += [_tick_x(to_x(value), human(value, x.unit)) for value in ticks_x]
-    parts += [_tick_y(to_y(value), human(value, y.unit)) for value in ticks_y]
-    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, f"{x.name} (logarithmic)", anchor="middle")]
+    parts += [_tick_x(to_x(value), tick(value, x.unit)) for value in ticks_x]
+    parts += [_tick_y(to_y(value), tick(value, y.unit)) for value in ticks_y]
+    across = f"{x.name} (logarithmic)" if logarithmic else x.name
+    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across, anchor="middle")]
     parts.append(_text(14, TOP - 6, y.name))
     parts += [_dot(to_x(px), to_y(py), 2.5, FAINT, 0.45) for px, py in dots]
     parts.append(_stairs([(to_x(px), to_y(py)) for px, py in front]))
     parts += [_dot(to_x(px), to_y(py), 4, FRONT, 1) for px, py in front]
+    parts += _knee(document, lambda values: (to_x(float(values[x.name])), to_y(float(values[y.name]))))
     for number, (name, (px, py)) in enumerate(marks.items()):
         colour = FLOAT if name == "float" else UNIFORM
         at_x, at_y = to_x(px), to_y(py)
@@ -74,23 +78,41 @@ def front_svg(
     )
 
 
+def spread_wide(values: Sequence[float]) -> bool:
+    """Whether values are positive and of so many sizes that a logarithmic axis shows them better."""
+    finite = [value for value in values if math.isfinite(value)]
+    return min(finite) > 0 and max(finite) > _WIDE * min(finite)
+
+
+def tick(value: float, unit: str) -> str:
+    """A round value without the zeros that say nothing.
+
+    >>> tick(8192, "bytes"), tick(0.95, "fraction")
+    ('8 KiB', '95%')
+    """
+    return human(value, unit).replace(".00%", "%").replace(".0 ", " ")
+
+
 def axis(
-    values: Sequence[float], start: float, end: float, logarithmic: bool
+    values: Sequence[float], start: float, end: float, logarithmic: bool, unit: str = ""
 ) -> tuple[Callable[[float], float], list[float]]:
-    """A map from values to pixels, and about five round values for ticks."""
+    """A map from values to pixels, and about five round values for ticks: round as `unit` is spelled."""
     finite = [value for value in values if math.isfinite(value)]
     logarithmic = logarithmic and min(finite) > 0
     low, high = (
         (math.log2(min(finite)), math.log2(max(finite))) if logarithmic else (min(finite), max(finite))
     )
-    margin = 0.05 * (high - low) or 0.5
+    alike = high - low <= 1e-9 * abs(high)
+    margin = (0.05 * abs(high) or 0.5) if alike else 0.05 * (high - low)
     low, high = low - margin, high + margin
 
     def place(value: float) -> float:
         position = math.log2(value) if logarithmic else value
         return start + (end - start) * (position - low) / (high - low)
 
-    step = _round_step((high - low) / 5)
+    binary = unit == "bytes" and not logarithmic and high > 1
+    times = 1024.0 ** int(math.log2(high) / 10) if binary else 1.0
+    step = times * _round_step((high - low) / 5 / times)
     steps = range(math.ceil(low / step), math.floor(high / step) + 1)
     ticks = [number * step for number in steps]
     return place, [2.0**tick for tick in ticks] if logarithmic else ticks
@@ -120,7 +142,8 @@ def _text(
 
 def _tick_x(x: float, label: str) -> str:
     line = f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
-    return line + _text(x, HEIGHT - BOTTOM + 18, label, anchor="middle")
+    anchor = "end" if x > WIDTH - RIGHT - 24 else "middle"
+    return line + _text(x, HEIGHT - BOTTOM + 18, label, anchor=anchor)
 
 
 def _tick_y(y: float, label: str) -> str:
@@ -130,6 +153,24 @@ def _tick_y(y: float, label: str) -> str:
 
 def _dot(x: float, y: float, radius: float, fill: str, opacity: float) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" fill-opacity="{opacity}"/>'
+
+
+def _knee(document: Mapping[str, Any], place: Callable[[Mapping[str, Any]], Point]) -> list[str]:
+    """A ring around the recommended member, and its number."""
+    found = next((member for member in document["front"] if member["trial"] == document.get("knee")), None)
+    if found is None:
+        return []
+    x, y = place(found["metrics"])
+    ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="{FRONT}" stroke-width="1.5"/>'
+    right = x < LEFT + 80
+    words = _text(
+        x + (6 if right else -6),
+        y - 12,
+        f"trial {found['trial']}",
+        fill=FRONT,
+        anchor="start" if right else "end",
+    )
+    return [ring, words]
 
 
 def _diamond(x: float, y: float, fill: str) -> str:
