@@ -66,7 +66,7 @@ class Job(Judging):
             notes.append(
                 f"stop_early = true: {search.strategy} can't tell, and goes on to the end of the budget."
             )
-        return notes + check_workers(self.recipe, self.device, goals.measured)
+        return notes + check_workers(self.recipe, self.device, goals.measured, self.adjusted)
 
     @cached_property
     def evaluator(self) -> ModelEvaluator | MeasuredEvaluator:
@@ -122,11 +122,11 @@ class Job(Judging):
                 f'can\'t be a metric where device = "{self.device.type}".',
                 ("search", "device"),
             )
-        if self.rounds_by_calibration:
+        if self.adjusted:
             raise RecipeError(
-                'weight_rounding = "calibrated" can\'t go with a measured latency yet: the front is measured again '
-                "as it is exported, with weights rounded to nearest.",
-                ("data", "weight_rounding"),
+                f"{self.adjusted} can't go with a measured latency yet: the front is measured again as it is "
+                "exported, with weights rounded to nearest and biases as they are.",
+                ("data", self.adjusted.partition(" ")[0]),
             )
         if self.recipe.search.finetune_steps:
             raise RecipeError(
@@ -214,6 +214,7 @@ class Job(Judging):
             "direction": search.direction,
             **({"racing": True} if search.racing else {}),
             **({"weight_rounding": "calibrated"} if self.rounds_by_calibration else {}),
+            **({"bias_correction": True} if self.corrects_biases else {}),
             **(
                 {
                     "finetune": {

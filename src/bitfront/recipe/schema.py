@@ -42,6 +42,7 @@ class DataTable(_Table):
     test: int | None = Field(default=None, ge=1)
     calibration_method: str = "minmax"
     weight_rounding: Literal["nearest", "calibrated"] = "nearest"
+    bias_correction: bool = False
 
 
 class RuleTable(_Table):

@@ -12,8 +12,10 @@ from bitfront.metric import Metric
 from bitfront.recipe.schema import Recipe
 
 
-def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metric]) -> list[str]:
-    """A note on what workers don't do.
+def check_workers(
+    recipe: Recipe, device: torch.device, measured: Sequence[Metric], adjusted: str = ""
+) -> list[str]:
+    """A note on what workers don't do. `adjusted` is what of [data] changes stored tensors, if anything does.
 
     Raises:
         RecipeError: there can't be workers, or no limit on their memory.
@@ -27,10 +29,10 @@ def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metri
             f"it. Leave {key} out.",
             ("search", key),
         )
-    if search.in_workers and recipe.data is not None and recipe.data.weight_rounding == "calibrated":
+    if search.in_workers and adjusted:
         raise RecipeError(
-            f'{key} can\'t go with weight_rounding = "calibrated" yet: workers round to nearest. Leave one of '
-            "them out.",
+            f"{key} can't go with {adjusted} yet: workers round to nearest and leave biases as they are. Leave one "
+            "of them out.",
             ("search", key),
         )
     if search.in_workers and device.type != "cpu":
