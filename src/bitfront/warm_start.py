@@ -15,7 +15,11 @@ from bitfront.study import Study
 from bitfront.trial import Trial
 
 _HASHED = {"graph": "model", "training": "data for training"}
-_DONE = {"weight_rounding": "rounded", "finetune": "trained"}  # by what the header says of it
+_DONE = {
+    "weight_rounding": "rounded",
+    "bias_correction": "corrected",
+    "finetune": "trained",
+}  # by the header's word
 
 
 def observations_of(directory: Path, header: Mapping[str, Any], job: Job) -> list[Trial]:

@@ -134,7 +134,12 @@ def test_second_moments_are_those_of_the_rows_that_are_multiplied() -> None:
         weight: Any = model.get_submodule(name).weight
         flat = weight.detach().reshape(len(weight), -1).double()
         norms = output.double().transpose(0, 1).reshape(len(weight), -1).square().sum(1)
-        assert torch.allclose(((flat @ found[f"{name}:weight"]) * flat).sum(1), norms, rtol=1e-4), name
+        moments = found[f"{name}:weight"]
+        assert torch.allclose(((flat @ moments.products) * flat).sum(1), norms, rtol=1e-4), name
+        rows = output.double().transpose(0, 1).flatten(1)
+        assert moments.rows == rows.shape[1]
+        centred = ((flat @ moments.about_the_mean) * flat).sum(1) / moments.rows
+        assert torch.allclose(centred, rows.var(1, correction=0), rtol=1e-4), name
 
 
 def job(rounding: str) -> Job:

@@ -123,11 +123,11 @@ class Job(Judging):
                 f'can\'t be a metric where device = "{self.device.type}".',
                 ("search", "device"),
             )
-        if self.rounds_by_calibration:
+        if self.adjusted:
             raise RecipeError(
-                'weight_rounding = "calibrated" can\'t go with a measured latency yet: the front is measured again '
-                "as it is exported, with weights rounded to nearest.",
-                ("data", "weight_rounding"),
+                f"{self.adjusted} can't go with a measured latency yet: the front is measured again as it is "
+                "exported, with weights rounded to nearest and biases as they are.",
+                ("data", self.adjusted.partition(" ")[0]),
             )
         if self.recipe.search.finetune_steps:
             raise RecipeError(
@@ -215,6 +215,7 @@ class Job(Judging):
             "direction": search.direction,
             **({"racing": True} if search.racing else {}),
             **({"weight_rounding": "calibrated"} if self.rounds_by_calibration else {}),
+            **({"bias_correction": True} if self.corrects_biases else {}),
             **(
                 {
                     "finetune": {

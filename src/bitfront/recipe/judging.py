@@ -21,6 +21,7 @@ from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
 from bitfront.recipe.materials import Materials
 from bitfront.recipe.tuning import trained_slots, tuning_of
+from bitfront.runtime.bias import BiasCorrection
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
@@ -70,15 +71,45 @@ class Judging(Materials):
         """Quantized tensors, with input scales from the calibration split."""
         memory = self.recipe.search.bytes // 2
         moments = self._moments if self.rounds_by_calibration else dict[str, Tensor]
-        return Candidates(self.plan, self._observations, self.calibration, memory, self.spent, moments)
+        return Candidates(
+            self.plan,
+            self._observations,
+            self.calibration,
+            memory,
+            self.spent,
+            moments,
+            self._correction,
+        )
+
+    @cached_property
+    def _correction(self) -> BiasCorrection | None:
+        if not self.corrects_biases:
+            return None
+        sites = frozenset(self.space.sites)
+        return BiasCorrection(self.plan, self.splits.calibration, self.batch_size, sites)
 
     def _moments(self) -> dict[str, Tensor]:
+        """By site; about the mean where the bias takes out what is left of it."""
         sites = frozenset(self.space.sites)
-        return second_moments(self.plan, self.splits.calibration, self.batch_size, sites)
+        found = second_moments(self.plan, self.splits.calibration, self.batch_size, sites)
+        corrected = set() if self._correction is None else set(self._correction.sites.values())
+        return {
+            site: moments.about_the_mean if site in corrected else moments.products
+            for site, moments in found.items()
+        }
 
     @property
     def rounds_by_calibration(self) -> bool:
         return self.recipe.data is not None and self.recipe.data.weight_rounding == "calibrated"
+
+    @property
+    def corrects_biases(self) -> bool:
+        return self.recipe.data is not None and self.recipe.data.bias_correction
+
+    @property
+    def adjusted(self) -> str:
+        """The setting of [data] by which calibration changes the stored tensors of candidates; "" without one."""
+        return "" if self.recipe.data is None else self.recipe.data.adjusted
 
     @cached_property
     def judge(self) -> ModelEvaluator:
@@ -127,23 +158,21 @@ class Judging(Materials):
     def tuned(self, assignment: Assignment) -> Tuned | None:
         """The tensors that a candidate is judged with, where they aren't the float model's rounded to nearest.
 
-        That is in a search that fine-tunes, and where calibration decides how weights are rounded.
+        That is in a search that fine-tunes, and where calibration decides how weights are rounded or biases moved.
         """
         if not assignment:
             return None
         if self.recipe.search.finetune_steps:
             assert isinstance(self.judge, FinetuningEvaluator)
             return self.judge.tuned(assignment)
-        if not self.rounds_by_calibration:
+        if not self.adjusted:
             return None
-        plan, candidates = self.plan, self.candidates
-        chosen = {site: name for site, name in assignment.items() if name != "fp32"}
-        slots = {site: plan.weight_slots[site] for site in chosen if site in plan.weight_slots}
+        slots = self.plan.weight_slots
+        chosen = {site: name for site, name in assignment.items() if site not in slots and name != "fp32"}
+        adjusted = self.candidates.adjusted(assignment)
         return Tuned(
-            tensors={
-                plan.paths[slot]: candidates.prepared(site, chosen[site]) for site, slot in slots.items()
-            },
-            inputs={s: candidates.input_format(s, name) for s, name in chosen.items() if s not in slots},
+            tensors={self.plan.paths[slot]: tensor for slot, tensor in adjusted.items()},
+            inputs={site: self.candidates.input_format(site, name) for site, name in chosen.items()},
         )
 
     def material(self) -> Material:

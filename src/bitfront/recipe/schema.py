@@ -47,6 +47,14 @@ class DataTable(_Table):
     test: int | None = Field(default=None, ge=1)
     calibration_method: str = "minmax"
     weight_rounding: Literal["nearest", "calibrated"] = "nearest"
+    bias_correction: bool = False
+
+    @property
+    def adjusted(self) -> str:
+        """The setting by which calibration changes the stored tensors of candidates; "" without one."""
+        if self.weight_rounding == "calibrated":
+            return 'weight_rounding = "calibrated"'
+        return "bias_correction = true" if self.bias_correction else ""
 
 
 class RuleTable(_Table):

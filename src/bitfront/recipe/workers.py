@@ -25,10 +25,10 @@ def check_judged_elsewhere(recipe: Recipe, device: str, key: str) -> None:
             f"it. Leave {key} out.",
             place,
         )
-    if recipe.data is not None and recipe.data.weight_rounding == "calibrated":
+    if recipe.data is not None and recipe.data.adjusted:
         raise RecipeError(
-            f'{key} can\'t go with weight_rounding = "calibrated" yet: workers round to nearest. Leave one of '
-            "them out.",
+            f"{key} can't go with {recipe.data.adjusted} yet: workers round to nearest and leave biases as they "
+            "are. Leave one of them out.",
             place,
         )
     if device != "cpu":

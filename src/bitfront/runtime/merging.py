@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
@@ -18,13 +18,14 @@ class Merging:
     """Replaces codes of formats by the first code that gives the same tensor.
 
     Fixed-point formats of one fraction differ in nothing but where they saturate, and small weights never get
-    there; a weight that was trained with few bits has them already.
+    there; a weight that was trained with few bits has them already. `sites` are those of stored tensors that
+    follow from their own format alone.
     """
 
-    def __init__(self, choices: Choices, candidates: Candidates, sites: Mapping[int, str]) -> None:
+    def __init__(self, choices: Choices, candidates: Candidates, sites: Sequence[str]) -> None:
         self._choices = choices
         self._candidates = candidates
-        self._sites = [(choices.column[site], site) for site in sites.values() if site in choices.column]
+        self._sites = [(choices.column[site], site) for site in sites]
         self._same: dict[int, Indexes] = {column: np.empty(0, np.int64) for column, _ in self._sites}
 
     def merge(self, choices: Indexes) -> None:

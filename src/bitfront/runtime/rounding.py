@@ -10,7 +10,7 @@ the other is set to its best value while the others stay, some times over (cycli
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,15 +31,32 @@ _LARGEST = (
 _AT_ONCE = 2**24  # elements of the patches of a convolution
 
 
+@dataclass(frozen=True)
+class Moments:
+    """Of the rows x that a weight is multiplied with: Σ x xᵀ, (inputs of one output)², and Σ x, in float64."""
+
+    products: Tensor
+    sums: Tensor
+    rows: int
+
+    @property
+    def about_the_mean(self) -> Tensor:
+        """Σ (x − x̄)(x − x̄)ᵀ: what matters of an error whose mean is taken out by the bias."""
+        return self.products - torch.outer(self.sums, self.sums) / self.rows
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.products + other.products, self.sums + other.sums, self.rows + other.rows)
+
+
 def second_moments(
     plan: Plan, examples: Examples, batch_size: int, sites: Container[str]
-) -> dict[str, Tensor]:
-    """Σ x xᵀ of what each weight is multiplied with, (inputs of one output)², by the weight's site, in float64.
+) -> dict[str, Moments]:
+    """The moments of what each weight is multiplied with, by the weight's site.
 
     Of linear layers and ungrouped convolutions in one and two dimensions; other weights have none.
     """
     named = {slot: site for site, slot in plan.weight_slots.items() if site in sites}
-    found: dict[str, Tensor] = {}
+    found: dict[str, Moments] = {}
     steps = tuple(_watched(step, plan, named, found) for step in plan.steps)
     watching = replace(plan, steps=steps)
     with torch.inference_mode():
@@ -48,7 +65,7 @@ def second_moments(
     return found
 
 
-def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, Tensor]) -> Step:
+def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, Moments]) -> Step:
     patches = _patches(step)
     weight = step.arguments[1] if len(step.arguments) > 1 else None
     if patches is None or not isinstance(weight, Slot) or weight.index not in named:
@@ -62,7 +79,8 @@ def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, 
         per_example = max(1, values[:1].numel() * shape[2:].numel())
         for part in values.split(max(1, _AT_ONCE // per_example)):
             rows = patches(part, shape).float()
-            found[site] = found.get(site, 0) + (rows.T @ rows).double()
+            seen = Moments((rows.T @ rows).double(), rows.sum(0, dtype=torch.float64), len(rows))
+            found[site] = found[site] + seen if site in found else seen
         return function(values, *rest, **named)
 
     return replace(step, function=watch)
@@ -98,6 +116,8 @@ def _patches(step: Step) -> Callable[[Tensor, torch.Size], Tensor] | None:
 
 def rounded(weight: Tensor, moments: Tensor, format: Format, axes: Axes) -> Tensor:
     """A tensor near the weight (outputs, …) that the format rounds to nearest to the codes that were found.
+
+    `moments` are Σ x xᵀ of what the weight is multiplied with, or those about the mean where the bias is corrected.
 
     Its groups have the ends of the weight's own, so that the scales are the same. It is the weight itself where
     nothing better than rounding to nearest was found, or scales come from more than a group's ends.

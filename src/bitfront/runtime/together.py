@@ -131,8 +131,10 @@ class Together:
         self._candidates = candidates
         self._choices = Choices(plan)
         self._prefixes = Prefixes(plan, self._choices.column, memory)
-        self._weight_sites = {slot: site for site, slot in plan.weight_slots.items()}
-        self._merging = Merging(self._choices, candidates, self._weight_sites)
+        met = self._choices.column
+        self._sites = {slot: sites for slot, sites in candidates.sites.items() if met.keys() >= {*sites}}
+        alone = dict.fromkeys(sites[0] for sites in self._sites.values() if len(sites) == 1)
+        self._merging = Merging(self._choices, candidates, list(alone))
         self._reads = [sorted(step.reads()) for step in plan.steps]
         self._sized = [tuple(slot for slot in reads if slot in plan.layout.sizes) for reads in self._reads]
         self._row_bytes: dict[int, float] = {}  # step -> bytes of its result per row
@@ -192,9 +194,8 @@ class Together:
         alone: dict[int, Any] = {slot: size.at(walk.rows) for slot, size in self._layout.sizes.items()}
         alone.update((slot, blocks.block(blocks.number(0))) for slot, blocks in values.items())
         names = {site: self._choices.name(group.choices[0], site) for site in self._choices.column}
-        for slot, site in self._weight_sites.items():
-            if site in names:
-                alone[slot] = self._candidates.weight(site, names[site])
+        for slot, sites in self._sites.items():
+            alone[slot] = self._candidates.tensor(slot, [names[site] for site in sites])
         for number in range(start, len(self._plan.steps)):
             step = self._plan.steps[number]
             if step.output in self._layout.sizes:
@@ -221,8 +222,8 @@ class Together:
         variant = [group.choices[:, column[step.site]]] if step.function is None else []
         rows: list[Indexes] = []
         for slot in self._reads[number]:
-            if slot in self._weight_sites:
-                variant.append(group.choices[:, column[self._weight_sites[slot]]])
+            if slot in self._sites:
+                variant += [group.choices[:, column[site]] for site in self._sites[slot]]
             elif slot in values and (which := values[slot].which) is not None:
                 (rows if self._layout.stackable[number] else variant).append(which)
         return _Work.of([digit for digit in variant if (digit != digit[0]).any()], rows, len(group))
@@ -280,8 +281,9 @@ class Together:
         fixed: dict[int, Any] = {}
         moving: dict[int, tuple[Blocks, Indexes]] = {}
         for slot in self._reads[number]:
-            if (site := self._weight_sites.get(slot)) is not None:
-                fixed[slot] = self._candidates.weight(site, self._choices.name(choices, site))
+            if (sites := self._sites.get(slot)) is not None:
+                names = [self._choices.name(choices, site) for site in sites]
+                fixed[slot] = self._candidates.tensor(slot, names)
             elif slot in values:
                 blocks = values[slot]
                 numbers = np.zeros(len(needed), np.int64) if blocks.which is None else blocks.which[needed]
