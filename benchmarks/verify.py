@@ -6,7 +6,7 @@ of the others as a share of their tolerance; intervals on the test split count w
 --finetune-steps every candidate is trained for so many steps, which makes more of last bits; the formats are then of
 two to four bits, and differences are printed in standard errors of their values.
 
-    python benchmarks/verify.py [--networks digits,letter] [--trials 60] [--finetune-steps 100]
+    python benchmarks/verify.py [--networks digits,letter] [--trials 60] [--finetune-steps 100] [--cases SSE]
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--finetune-steps", type=int, default=0)
+    parser.add_argument("--cases", default=",".join(CASES))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if not is_there():
@@ -60,7 +61,8 @@ def main() -> None:
         for name in chosen.networks.split(","):
             run = _search(name, chosen.trials, chosen.finetune_steps, Path(folder))
             members = len(json.loads((run / "front.json").read_text())["front"])
-            for case, (settings, threads) in CASES.items():
+            for case in chosen.cases.split(","):
+                settings, threads = CASES[case]
                 print(
                     f"{name}, {members} members, {case}: {_line(_verified(run, settings, threads))}",
                     flush=True,
