@@ -25,7 +25,12 @@ def letters() -> dict[str, Split]:
     stored = np.load(SHARED / "tabular/letter.npz")
     x, y = torch.from_numpy(stored["x_train"]), torch.from_numpy(stored["y_train"]).long()
     test = torch.from_numpy(stored["x_test"]), torch.from_numpy(stored["y_test"]).long()
-    return {"calibration": (x[:512], y[:512]), "search": (x[512:1536], y[512:1536]), "test": test}
+    return {
+        "train": (x[1536:], y[1536:]),
+        "calibration": (x[:512], y[:512]),
+        "search": (x[512:1536], y[512:1536]),
+        "test": test,
+    }
 
 
 def resnet20() -> nn.Module:

@@ -2,9 +2,11 @@
 
 A search for each network, then `bitfront verify` with PyTorch, oneDNN and MKL held to the instructions of an older
 processor, or with another number of threads. Printed is how many qualities are equal, and the largest difference
-of the others as a share of their tolerance; intervals on the test split count with both of their ends.
+of the others as a share of their tolerance; intervals on the test split count with both of their ends. With
+--finetune-steps every candidate is trained for so many steps, which makes more of last bits; the formats are then of
+two to four bits, and differences are printed in standard errors of their values.
 
-    python benchmarks/verify.py [--networks digits,letter] [--trials 60]
+    python benchmarks/verify.py [--networks digits,letter] [--trials 60] [--finetune-steps 100] [--cases SSE]
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from bitfront.recipe.reading import parse
 from bitfront.running import run_job
 from bitfront.verify import verify
 
+FEW_BITS = 'weight = ["int4c", "int3c", "int2c"]\ninput = ["uint8", "uint4"]'
 FORMATS = 'weight = ["int8c", "int4c", "int3c"]\ninput = ["uint8", "uint4"]'
 LOSSES = {"accuracy": "loss", "next_token_accuracy": "next_token_loss"}
 OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
@@ -48,28 +51,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--finetune-steps", type=int, default=0)
+    parser.add_argument("--cases", default=",".join(CASES))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     if not is_there():
         sys.exit("The networks and data beside the project are not there; set BITFRONT_DATA.")
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.networks.split(","):
-            run = _search(name, chosen.trials, Path(folder))
+            run = _search(name, chosen.trials, chosen.finetune_steps, Path(folder))
             members = len(json.loads((run / "front.json").read_text())["front"])
-            for case, (settings, threads) in CASES.items():
+            for case in chosen.cases.split(","):
+                settings, threads = CASES[case]
                 print(
                     f"{name}, {members} members, {case}: {_line(_verified(run, settings, threads))}",
                     flush=True,
                 )
 
 
-def _search(name: str, trials: int, folder: Path) -> Path:
+def _search(name: str, trials: int, steps: int, folder: Path) -> Path:
     if NETWORKS[name].weights == "characters.safetensors":
         train_characters(folder / NETWORKS[name].weights)
     network = NETWORKS[name]
     text = recipe_of(network, "integer", trials).replace(
-        'weight = ["int8c", "int6c", "int4c"]\ninput = ["uint8"]', FORMATS
+        'weight = ["int8c", "int6c", "int4c"]\ninput = ["uint8"]', FEW_BITS if steps else FORMATS
     )
+    text += f"finetune_steps = {steps}\n" if steps else ""
     recipe, _ = parse(
         text.replace("[metrics]\n", f"[metrics]\n{LOSSES[network.metric]} = {{ report = true }}\n")
     )

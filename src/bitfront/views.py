@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitfront import pareto
+from bitfront.finetune import FineTuned, fronts
+from bitfront.finetuned_view import FineTunedCandidate, FineTunedTrials
 from bitfront.metric import Objectives
 from bitfront.recipe import Job
 from bitfront.report.notebook import study_html
@@ -60,9 +62,10 @@ class Candidate:
 
 
 class StudyView:
-    """What a run holds: `trials`, `front`, `baseline`, and `notes` on what to mind.
+    """What a run holds: `trials`, `front`, `baseline`, `finetuned`, and `notes` on what to mind.
 
-    `trials` are a sequence that also becomes a table: `to_pandas()`, `to_csv(path)`, `to_parquet(path)`.
+    `trials` are those of the search, in the order of its log; `finetuned` those that `bitfront finetune` made of
+    them. Both are sequences that also become tables: `to_pandas()`, `to_csv(path)`, `to_parquet(path)`.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class StudyView:
         run: Path | None,
         notes: Sequence[str] = (),
         baseline_test: Mapping[str, Interval] | None = None,
+        finetuned: Sequence[FineTunedCandidate] = (),
     ) -> None:
         self.trials = Trials(trials)
         self.front = tuple(front)
@@ -80,6 +84,7 @@ class StudyView:
         self.run = run
         self.notes = tuple(notes)
         self.baseline_test = dict(baseline_test or {})
+        self.finetuned = FineTunedTrials(finetuned)
 
     @cached_property
     def baseline(self) -> dict[str, float]:
@@ -92,6 +97,22 @@ class StudyView:
         vectors = [self.objectives.vector(candidate.metrics) for candidate in self.front]
         return self.front[pareto.knee(vectors)] if self.front else None
 
+    @property
+    def finetuned_front(self) -> tuple[Candidate | FineTunedCandidate, ...]:
+        """The front of all trials together with the fine-tuned ones; where there are none, `front`."""
+        if not self.finetuned:
+            return self.front
+        tuned = {candidate.name: candidate for candidate in self.finetuned}
+        own = {candidate.trial.number: candidate for candidate in self.front}
+        found = fronts(self.trials, [candidate.record for candidate in self.finetuned], self.objectives)
+        job = self.finetuned[0].job
+        return tuple(
+            tuned[member.name]
+            if isinstance(member, FineTuned)
+            else own.get(member.number) or Candidate(Member(member), job)
+            for member in found.after
+        )
+
     def to_pandas(self) -> pandas.DataFrame:
         """The same as `trials.to_pandas()`."""
         return self.trials.to_pandas()
@@ -100,7 +121,8 @@ class StudyView:
         return len(self.trials)
 
     def __repr__(self) -> str:
-        return f"<study of {len(self.trials)} trials, {len(self.front)} on the front>"
+        tuned = f", {len(self.finetuned)} fine-tuned" if self.finetuned else ""
+        return f"<study of {len(self.trials)} trials, {len(self.front)} on the front{tuned}>"
 
     def _repr_html_(self) -> str:
         """The result in words and the front, for notebooks."""

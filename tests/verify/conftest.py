@@ -22,6 +22,23 @@ WITH_WEIGHTS = RECIPE.replace('"parts.py:net"', '"parts.py:net"\nweights = "net.
     "[search]", "loss = { report = true }\n\n[search]"
 )
 
+LATENCY = """\
+latency = { goal = "min" }
+throughput = { report = true }
+
+[latency]
+no_kernel = "float"
+iterations = 10
+
+[search]
+"""
+TIMED = (
+    RECIPE.replace('["int8c", "int4c", "int2c"]', '["int8c"]')
+    .replace('input = ["uint8", "uint4"]', 'input = ["uint8"]\nkeep = true')
+    .replace("[search]\n", LATENCY)
+    .replace("trials = 6", "trials = 2")
+)
+
 
 def weights(seed: int) -> dict[str, torch.Tensor]:
     """Those of the network."""
@@ -63,3 +80,15 @@ def copied(run: Path, folder: Path) -> Path:
 def run(made: Path, tmp_path: Path) -> Path:
     """A copy of it."""
     return copied(made, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that measured latencies."""
+    return searched(tmp_path_factory.mktemp("timed"), TIMED)
+
+
+@pytest.fixture
+def timed(measured_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return copied(measured_once, tmp_path)

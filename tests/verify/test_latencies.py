@@ -17,37 +17,7 @@ from bitfront.latency.measure import Latency, Measurer
 from bitfront.space import Assignment
 from bitfront.verify import verify_here
 from bitfront.verify.latencies import measured_within, repeatability
-from tests.cli.conftest import RECIPE
-from tests.verify.conftest import copied, edit, searched
-
-LATENCY = """\
-latency = { goal = "min" }
-throughput = { report = true }
-
-[latency]
-no_kernel = "float"
-iterations = 10
-
-[search]
-"""
-TIMED = (
-    RECIPE.replace('["int8c", "int4c", "int2c"]', '["int8c"]')
-    .replace('input = ["uint8", "uint4"]', 'input = ["uint8"]\nkeep = true')
-    .replace("[search]\n", LATENCY)
-    .replace("trials = 6", "trials = 2")
-)
-
-
-@pytest.fixture(scope="module")
-def measured_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that measured latencies."""
-    return searched(tmp_path_factory.mktemp("timed"), TIMED)
-
-
-@pytest.fixture
-def timed(measured_once: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return copied(measured_once, tmp_path)
+from tests.verify.conftest import edit
 
 
 def as_recorded(run: Path, monkeypatch: pytest.MonkeyPatch, factor: Callable[[int], float]) -> list[int]:

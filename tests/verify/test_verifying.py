@@ -30,7 +30,7 @@ def front(run: Path) -> Any:
     return json.loads((run / "front.json").read_text())
 
 
-def different(found: Verification) -> set[tuple[int, str, str]]:
+def different(found: Verification) -> set[tuple[int | str, str, str]]:
     return {(v.trial, v.split, v.metric) for v in found.values if v.verdict == "different"}
 
 

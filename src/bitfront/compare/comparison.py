@@ -15,6 +15,7 @@ from bitfront.compare.document import NAME, document
 from bitfront.compare.plan import Plan
 from bitfront.compare.racing import Race, Track, race
 from bitfront.compare.shared import SharedEvaluator
+from bitfront.compare.tracked import tell
 from bitfront.errors import ModelError
 from bitfront.files import write_whole
 from bitfront.manifest import write_manifest
@@ -55,6 +56,7 @@ def compare_job(
     job.raced = plan.strategies
     with closing(Study(directory)) as study:
         notes = [*job.check(), *study.notes]
+        trackers = job.trackers  # one that isn't installed is said now
         enumerates = plan.enumerates(job.space.size)
         track = _begin(job, study)
         racers = {name: [(seed, _strategy(job, track, plan, name, seed)) for seed in plan.seeds(name)]
@@ -73,6 +75,8 @@ def compare_job(
         if directory is not None:
             write_whole(directory / NAME, json.dumps(made, indent=1, allow_nan=False))
             write_whole(directory / PAGE, page(made))
+        files = [] if directory is None else [directory / NAME, directory / PAGE]
+        tell(trackers, made, directory, files, say)
     return made
 
 

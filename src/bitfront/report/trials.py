@@ -1,26 +1,19 @@
-"""The trials of a run, and the one line that takes them into a table of somebody else's."""
+"""The trials of a run, as a sequence and as a table."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
-from bitfront.errors import InputError
-from bitfront.files import write_bytes_whole, write_whole
 from bitfront.metric import Failure
+from bitfront.report.frames import Frame
 from bitfront.trial import Trial
-
-if TYPE_CHECKING:
-    import pandas
 
 _SHOWN = 5  # trials at each end of what a notebook shows
 
 
-class Trials(tuple[Trial, ...]):
+class Trials(Frame, tuple[Trial, ...]):
     """An immutable sequence of trials that knows how to become a table.
 
     A row is a trial: `number`, `batch`, its metrics, `seconds`, `examples`, `failure`, then a column per site
@@ -50,46 +43,10 @@ class Trials(tuple[Trial, ...]):
         sites = dict.fromkeys(site for trial in self for site in trial.assignment.sites)
         return list(dict.fromkeys(("number", "batch", *metrics, "seconds", "examples", "failure", *sites)))
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """A row for each trial.
-
-        Raises:
-            InputError: pandas is not installed.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            raise _absent("A DataFrame", "pandas") from error
-        return pandas.DataFrame(self.rows(), columns=self.columns())
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write a CSV file (RFC 4180, UTF-8); cells that don't apply are empty. Needs no other package.
-
-        Raises:
-            BitfrontError: the file can't be written; what was there before still is.
-        """
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns())
-        writer.writeheader()
-        writer.writerows(self.rows())
-        write_whole(Path(path), text.getvalue())
-
-    def to_parquet(self, path: str | Path) -> None:
-        """Write a Parquet file. Columns have the same types whatever the run holds.
-
-        Raises:
-            InputError: pandas or pyarrow is not installed.
-            BitfrontError: the file can't be written; what was there before still is.
-        """
-        try:
-            import pyarrow  # noqa: F401  # pyright: ignore[reportMissingImports]
-        except ImportError as error:
-            raise _absent("A Parquet file", "pyarrow") from error
+    def types(self) -> dict[str, str]:
+        """pandas types of columns that may hold nothing but what is missing."""
         sites = {site: "string" for trial in self for site in trial.assignment.sites}
-        frame = self.to_pandas().astype({"examples": "Int64", "failure": "string", **sites})
-        data = io.BytesIO()
-        frame.to_parquet(data, engine="pyarrow", index=False)
-        write_bytes_whole(Path(path), data.getvalue())
+        return {"examples": "Int64", "failure": "string", **sites}
 
     @overload
     def __getitem__(self, key: SupportsIndex, /) -> Trial: ...
@@ -120,13 +77,6 @@ class Trials(tuple[Trial, ...]):
 
 def _reason(trial: Trial) -> str | None:
     return trial.outcome.reason if isinstance(trial.outcome, Failure) else None
-
-
-def _absent(what: str, package: str) -> InputError:
-    return InputError(
-        f"{what} needs {package}, which is not installed: pip install 'bitfront[tables]'. "
-        "`to_csv` needs nothing."
-    )
 
 
 def _rows(trials: Trials, columns: Sequence[str]) -> str:

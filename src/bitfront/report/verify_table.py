@@ -35,7 +35,7 @@ def values_table(document: Mapping[str, Any]) -> Table:
             verdict = f"within {value['tolerance']:.2g}"
         table.add_row(
             "" if value["trial"] == trial else name,
-            escape(f"test {value['metric']}" if value["split"] == "test" else value["metric"]),
+            escape(value["metric"] if value["split"] == "search" else f"{value['split']} {value['metric']}"),
             escape(recorded),
             escape(measured),
             f"[{_STYLES[value['verdict']]}]{verdict}[/]",

@@ -15,7 +15,7 @@ from bitfront.recipe import Job
 from bitfront.verify.recorded import Recorded
 from bitfront.verify.values import Value
 
-_FILE = "latency.json"  # as bitfront.latency.finalists calls it, which loads a runtime
+FILE = "latency.json"  # as bitfront.latency.finalists calls it, which loads a runtime
 _MORE = 2  # measurements of a candidate whose first one lies too far off
 
 Measure = Callable[[], Mapping[str, float]]
@@ -31,14 +31,28 @@ def repeatability(directory: Path) -> dict[str, float]:
     Raises:
         RunError: the file is damaged.
     """
-    path = directory / _FILE
-    if not path.exists():
+    document = latency_document(directory)
+    if document is None:
         return dict.fromkeys(MEASURED, REPEATABILITY)
     try:
-        document = read_document(path, LatencyShape)
         least = float(document["repeatability"])
         return {name: max([least, *_differences(document, name)]) for name in MEASURED}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"'{directory / FILE}' is damaged ({error!r}).") from error
+
+
+def latency_document(directory: Path) -> Mapping[str, Any] | None:
+    """What latency.json holds; None where there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = directory / FILE
+    try:
+        return read_document(path, LatencyShape)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"'{path}' is damaged ({error!r}).") from error
 
 

@@ -14,7 +14,7 @@ from bitfront.verify.recorded import Recorded
 from bitfront.verify.tolerance import tolerance_of
 from bitfront.verify.values import Numbers, Value, same
 
-_GONE = "the recipe doesn't ask for it any more"
+GONE = "the recipe doesn't ask for it any more"
 
 
 def values_on_search(job: Job, candidates: Sequence[Recorded], to_the_last_bit: bool) -> Iterator[Value]:
@@ -32,7 +32,7 @@ def values_on_search(job: Job, candidates: Sequence[Recorded], to_the_last_bit: 
         allowed = _tolerances(job, candidate) if done and off and not to_the_last_bit else {}
         for name, numbers in recorded.items():
             measured = found.get(name, ())
-            reason = "" if measured else (_GONE if done else outcome.reason)
+            reason = "" if measured else (GONE if done else outcome.reason)
             yield Value(
                 trial=candidate.trial.number,
                 metric=name,
@@ -60,7 +60,7 @@ def values_on_test(job: Job, candidates: Sequence[Recorded], to_the_last_bit: bo
                 recorded=(recorded.value, recorded.low, recorded.high),
                 measured=measured,
                 tolerance=0.0 if to_the_last_bit else tolerance,
-                reason="" if measured else reason or _GONE,
+                reason="" if measured else reason or GONE,
             )
 
 

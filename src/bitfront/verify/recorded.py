@@ -11,6 +11,7 @@ from bitfront.documents import FrontShape, read_document
 from bitfront.errors import RunError
 from bitfront.export.opening import OpenRun
 from bitfront.front import front_of
+from bitfront.metric import Objectives
 from bitfront.results import FRONT, Interval
 from bitfront.space import FLOAT
 from bitfront.trial import Trial
@@ -20,11 +21,12 @@ from bitfront.verify.values import same
 
 @dataclass(frozen=True)
 class Recorded:
-    """A candidate: its trial in the log, and its metrics as front.json has them."""
+    """A candidate: its trial in the log, its metrics as front.json has them, and their weighted sum, if any."""
 
     trial: Trial
     metrics: Mapping[str, float]
     test: Mapping[str, Interval] = field(default_factory=dict)
+    total: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,18 @@ def _with_document(
         raise ValueError("it is of no trial at all")
     if same_recipe and not found:
         found += _other_front(listed, [trial.number for trial in _front(trials, opened)])
-    entries = [(0, document["baseline"], document["baseline_test"])]
-    entries += [(int(e["trial"]), e["metrics"], e["test"]) for e in document["front"]]
+    if same_recipe:
+        found += _other_sums(trials, document, opened.objectives)
+    entries = [(0, document["baseline"], document["baseline_test"], document.get("baseline_sum"))]
+    entries += [(int(e["trial"]), e["metrics"], e["test"], e.get("sum")) for e in document["front"]]
     candidates = [
-        Recorded(trials[number], _numbers(metrics), {name: Interval.of(part) for name, part in test.items()})
-        for number, metrics, test in entries
+        Recorded(
+            trials[number],
+            _numbers(metrics),
+            {name: Interval.of(part) for name, part in test.items()},
+            None if total is None else float(total),
+        )
+        for number, metrics, test, total in entries
         if 0 <= number < len(trials)
     ]
     bare = [str(candidate.trial.number) for candidate in candidates if not candidate.test]
@@ -117,6 +126,25 @@ def _other_front(listed: Sequence[int], logged: Sequence[int]) -> Iterator[Chang
     if sorted(listed) != sorted(logged):
         words = f"{FRONT} lists the trials {_list(listed)}; by the log the front is {_list(logged)}."
         yield Change(FRONT, _list(logged), _list(listed), words)
+
+
+def _other_sums(
+    trials: Sequence[Trial], document: Mapping[str, Any], objectives: Objectives
+) -> Iterator[Change]:
+    """Where a weighted sum in front.json isn't that of the metrics in the log."""
+    given = [(0, document.get("baseline_sum"))]
+    given += [(int(e["trial"]), e.get("sum")) for e in (*document["uniform"].values(), *document["front"])]
+    for number, total in given:
+        if not 0 <= number < len(trials) or trials[number].failed:
+            continue
+        logged = None if objectives.combine is None else objectives.total(trials[number].values)
+        listed = None if total is None else float(total)
+        if logged == listed or (logged is not None and listed is not None and same((logged,), (listed,))):
+            continue
+        words = (
+            f"{FRONT} says the weighted sum of trial {number} is {listed!r}, and by the log it is {logged!r}."
+        )
+        yield Change(FRONT, repr(logged), repr(listed), words)
 
 
 def _disagreements(trials: Sequence[Trial], document: Mapping[str, Any]) -> Iterator[Change]:

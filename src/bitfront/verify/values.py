@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bitfront.trial import to_json_number
 
 Verdict = Literal["equal", "within tolerance", "different"]
+Split = Literal["search", "test", "shipped"]
 Numbers = tuple[float, ...]
 
 _ORDER: tuple[Verdict, ...] = ("different", "within tolerance", "equal")
@@ -20,14 +21,15 @@ _PARTS = ("value", "low", "high")
 class Value:
     """A metric of a trial: `(value,)` on the search split, `(value, low, high)` on the test split.
 
+    `trial` is a number, or the name of a fine-tuned one (f0). Shipped is what kernels compute on the search split.
     `measured` is empty where nothing could be measured, and `reason` says why. `tolerance` is in the metric's
     unit; with 0 only the same number will do.
     """
 
-    trial: int
+    trial: int | str
     metric: str
     unit: str
-    split: Literal["search", "test"]
+    split: Split
     recorded: Numbers
     measured: Numbers
     tolerance: float = 0.0

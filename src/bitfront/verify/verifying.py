@@ -12,9 +12,12 @@ from bitfront.files import read_file
 from bitfront.manifest import hardware, versions
 from bitfront.recipe.fingerprints import of_examples, of_text
 from bitfront.verify.changes import Change, of_hashes, of_log, of_settings, of_surroundings
+from bitfront.verify.finetuned import finetuned_disagreements, finetuned_values
 from bitfront.verify.latencies import latency_values
 from bitfront.verify.qualities import values_on_search, values_on_test
-from bitfront.verify.recorded import record_of
+from bitfront.verify.recorded import Record, record_of
+from bitfront.verify.shipped import latency_disagreements, shipped_values
+from bitfront.verify.sums import sums
 from bitfront.verify.values import Value, Verdict, worst
 
 _FROM_PYTHON = (
@@ -65,6 +68,8 @@ def verify_here(directory: Path) -> Verification:
     places = {change.what for change in changes if change.matters}
     record = record_of(opened, not any(place.startswith(("hashes.recipe", "recipe.")) for place in places))
     changes += record.changes
+    changes += latency_disagreements(directory, opened.trials)
+    changes += finetuned_disagreements(directory, opened.trials)
     notes = list(record.notes)
     values: list[Value] = []
     if {"hashes.graph", "hashes.space"} & places:
@@ -73,11 +78,20 @@ def verify_here(directory: Path) -> Verification:
         to_the_last_bit = not any(change.bits for change in changes)
         values += values_on_search(job, record.candidates, to_the_last_bit)
         values += latency_values(job, directory, record.candidates, notes)
+        if any(candidate.total is not None for candidate in record.candidates):
+            values += sums(opened.objectives, record.candidates, values)
+        values += shipped_values(job, directory, opened.trials, to_the_last_bit)
         values += values_on_test(job, record.candidates, to_the_last_bit)
+        values += finetuned_values(job, directory, opened.trials, notes)
     threads = hardware(job)["torch_threads"]
-    order = {candidate.trial.number: place for place, candidate in enumerate(record.candidates)}
+    order = {name: place for place, name in enumerate(_in_order(record, values))}
     values.sort(key=lambda value: order[value.trial])
     return Verification(directory, changes, values, notes, threads)
+
+
+def _in_order(record: Record, values: Sequence[Value]) -> list[int | str]:
+    """The float model, the front, and what else has values."""
+    return list(dict.fromkeys([*(c.trial.number for c in record.candidates), *(v.trial for v in values)]))
 
 
 def _changes(opened: OpenRun) -> list[Change]:
