@@ -25,7 +25,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bitfront import log
+from bitfront.recipe import Job, read
+from bitfront.running import run_job
 
 PARTS = """
 import torch
@@ -84,9 +88,9 @@ def make_folder(folder: Path, strategy: str, trials: int) -> None:
     (folder / "recipe.toml").write_text(RECIPE.format(strategy=strategy, trials=trials))
 
 
-def start(folder: Path, run: str, workers: int = 2) -> subprocess.Popen[bytes]:
-    """The search, as a process."""
-    options = ["-q", "--json", "--run", run, "--workers", str(workers)]
+def start(folder: Path, run: str) -> subprocess.Popen[bytes]:
+    """The search, as a process that has two more."""
+    options = ["-q", "--json", "--run", run, "--workers", "2"]
     command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", *options]
     with (folder / "said.txt").open("wb") as said:
         return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
@@ -149,7 +153,7 @@ def _hit(process: subprocess.Popen[bytes], run: Path, victim: str, chance: rando
     # A coordinator gets on a little before it is hit, or the search would never end.
     least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
     while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
-        time.sleep(0.001)
+        time.sleep(0.005)
     time.sleep(1.5 * chance.random())
     workers = workers_of(process.pid)
     if process.poll() is not None or not workers:
@@ -185,8 +189,7 @@ def measure(
     """All faults of one strategy, over as many runs as they take."""
     chance, tally = random.Random(f"{strategy} {seed}"), Tally(strategy)
     make_folder(folder, strategy, trials)
-    if start(folder, "whole", workers=1).wait():
-        raise SystemExit((folder / "said.txt").read_text())
+    run_job(Job(read(folder / "recipe.toml")[0], folder), folder / "whole")
     whole = trials_of(folder / "whole")
     while tally.faults.total() < faults:
         run = f"run{tally.runs}"
@@ -204,6 +207,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    torch.set_num_threads(1)  # as the command does
     print(f"{'strategy':12} {'faults':>6} {'workers':>8} {'coordinators':>13} {'runs':>5} {'trials':>7} "
           f"{'lost':>5} {'doubled':>8} {'differing':>10} {'processes left':>15}")  # fmt: skip
     for strategy in options.strategies:

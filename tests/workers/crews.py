@@ -10,6 +10,7 @@ from typing import Any
 
 from bitfront.errors import BitfrontError
 from bitfront.metric import Failure, Measurement, Metric, Outcome
+from bitfront.recipe import Job
 from bitfront.space import Assignment, Space
 from bitfront.spent import Spent
 from bitfront.testing.strategies import LOSS, SIZE, space_of
@@ -165,6 +166,36 @@ class Chance:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Inline:
+    """A crew that judges in this process, where it matters what is judged and not by whom."""
+
+    about: Mapping[str, Any] = {}
+    starting = 0
+
+    def __init__(self, made: Job) -> None:
+        self.size = made.recipe.search.workers
+        self._material = made.material()
+        self._judge = self._material.judge()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        self._events += [Ready(worker) for worker in range(self.size)]
+
+    def give(self, worker: int, task: Task) -> None:
+        results = task.done_by(self._judge, task.of_space(self._material.space))
+        self._events.append(Done(worker, task.number, results))
+
+    def wait(self, seconds: float | None) -> list[Event]:
+        found, self._events = self._events, []
+        return found
+
+    def dismiss(self, worker: int) -> None:
+        raise AssertionError("nobody takes long")
+
+    def close(self) -> None:
+        self._events.clear()
 
 
 def without_time(outcomes: Sequence[Outcome]) -> list[tuple[Mapping[str, float], str]]:

@@ -1,7 +1,6 @@
 """No cluster, no Ray, or an address that is none: a message within seconds, and exit status 2."""
 
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -86,14 +85,13 @@ def test_what_ray_prints_is_no_part_of_a_document(
 
 
 @pytest.mark.usefixtures("ray")
-def test_the_command_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_command_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.faults import make_folder
 
     make_folder(tmp_path, "tpe", 5)
-    command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", "--ray", "127.0.0.1:1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "Error: Nothing can be reached at 127.0.0.1:1" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"^Nothing can be reached at 127\.0\.0\.1:1"):
+        search_recipe(Path("recipe.toml"), (), None, None, False, True, ray="127.0.0.1:1")
     assert not (tmp_path / "runs").exists()
 
 

@@ -99,10 +99,12 @@ Crews = Callable[..., LocalCrew]
 
 
 def test_outcomes_are_those_of_this_process_to_the_last_bit(made: Job, crews: Crews) -> None:
+    """Also of workers that replace others which were killed."""
     before, names = children(), set(Path("/dev/shm").iterdir())
     crew = crews(made.material(), 2)
     pool = Pool(crew, made.judge)
-    assert without_time(pool.evaluate(every(made))) == without_time(made.judge.evaluate(every(made)))
+    expected = without_time(made.judge.evaluate(every(made)))
+    assert without_time(pool.evaluate(every(made))) == expected
     some = list(every(made))[::5]
     assert without_time(pool.evaluate(some)) == without_time(made.judge.evaluate(some))
     passes = slice(0, 1)
@@ -115,40 +117,26 @@ def test_outcomes_are_those_of_this_process_to_the_last_bit(made: Job, crews: Cr
     assert os.getpgid(crew.processes[0]) != os.getpgid(0)  # Ctrl-C in a terminal is for the coordinator
     assert "memfd:bitfront" in Path(f"/proc/{crew.processes[0]}/maps").read_text()
     assert set(Path("/dev/shm").iterdir()) == names  # what is shared has no name that could stay behind
-    pool.close()
-    assert children() == before
-
-
-def test_a_worker_that_is_killed_is_replaced(made: Job, crews: Crews) -> None:
-    crew = crews(made.material(), 2)
-    pool = Pool(crew, made.judge)
-    expected = without_time(made.judge.evaluate(every(made)))
-    assert without_time(pool.evaluate(every(made))) == expected
-    for process in crew.processes:
+    killed = crew.processes
+    for process in killed:
         os.kill(process, signal.SIGKILL)
     assert without_time(pool.evaluate(every(made))) == expected
     assert len(crew.processes) == 2
+    assert not set(crew.processes) & set(killed)
+    pool.close()
+    assert children() == before
 
 
 def test_candidates_that_end_their_process(
     made: Job, crews: Crews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    material = tempered(made, tmp_path, monkeypatch, {17: "exit", 31: "raise"})
+    material = tempered(made, tmp_path, monkeypatch, {17: "SIGSEGV", 31: "raise"})
     outcomes = Pool(crews(material), made.judge).evaluate(every(made))
     failed = {n: outcome.reason for n, outcome in enumerate(outcomes) if isinstance(outcome, Failure)}
     assert failed == {
-        17: "its process exited with code 3; it was tried twice",
+        17: "SIGSEGV ended its process; it was tried twice",
         31: "ValueError: not this one",
     }
-
-
-def test_a_candidate_that_crashes(
-    made: Job, crews: Crews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    material = tempered(made, tmp_path, monkeypatch, {17: "SIGSEGV"})
-    (outcome,) = Pool(crews(material), made.judge).evaluate(every(made)[17:18])
-    assert isinstance(outcome, Failure)
-    assert outcome.reason == "SIGSEGV ended its process; it was tried twice"
 
 
 def test_time_and_memory_have_limits(

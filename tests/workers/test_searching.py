@@ -20,6 +20,7 @@ from bitfront.recipe.workers import check_workers
 from bitfront.running import run_job
 from bitfront.workers import LocalCrew, Pool
 from tests.test_running import job, pressed_at, values
+from tests.workers.crews import Inline
 from tests.workers.test_local import children, every, tempered
 from tests.workers.test_local import job as other_job
 
@@ -27,8 +28,7 @@ from tests.workers.test_local import job as other_job
 @pytest.mark.parametrize(
     ("strategy", "workers", "more"),
     [
-        ("tpe", 2, {}),
-        ("brute-force", 3, {}),
+        ("tpe", 3, {}),
         ("frontier", 1, {"candidate_timeout": "1 min", "candidate_memory": "1 GiB"}),
         ("random", 2, {"racing": True}),
     ],
@@ -88,7 +88,7 @@ def test_a_resumed_run_that_is_complete_starts_no_workers(
 
 def test_more_workers_than_proposals(tmp_path: Path) -> None:
     said: list[str] = []
-    run_job(job(trials=4, batch=1, workers=2), tmp_path / "run", say=said.append)
+    run_job(job(trials=4, batch=1, workers=2), tmp_path / "run", say=said.append, hire=Inline)
     assert said == [
         "workers = 2: random proposes 1 at a time, so no more than 1 workers have work. A larger batch under "
         "[search] changes that, and what is proposed."
