@@ -118,8 +118,8 @@ def main() -> None:
             os.chdir(before)
         ends = tally.ends
         print(
-            f"| {KINDS[kind]} | {ends.total():,} | {ends['refused']:,} | {ends['done']:,} | {ends['traceback']:,} | "
-            f"{ends['hang']:,} | {tally.left:,} |",
+            f"| {KINDS[kind]} | {ends.total():,} | {ends['refused']:,} | {ends['done']:,} "
+            f"| {ends['traceback']:,} | {ends['hang']:,} | {tally.left:,} |",
             flush=True,
         )
         print(f"{kind}: the slowest case took {tally.slowest:.1f} s", file=sys.stderr)
