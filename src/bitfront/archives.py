@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 
 from bitfront.errors import ModelError, reason_of
+
+_UNPACKED, _HARMLESS = 100, 2**24  # times its own size, and bytes, that an archive may unpack to
 
 _OPERATION = re.compile(
     r"torch\.ops(\.\w+){3}|torch\.ops\.higher_order\.\w+|torch\.sym_\w+|(_operator|math)\.\w+"
@@ -44,19 +46,40 @@ def check_archive(path: Path) -> None:
     """ModelError where a program's file is no archive of torch.export.save, or holds more than data."""
     try:
         with ZipFile(path) as archive:
+            _check_sizes(path, archive)
             names = archive.namelist()
             _check_names(path, names)
             for name in names:
+                _check_values(path, archive, name)
                 reason = _refusal(archive, name)
                 if reason:
                     raise ModelError(
                         f"The program '{path}' is not loaded, since {reason} ({name}), and that could run "
                         "anything. Save a module of plain tensors with torch.export.save."
                     )
-    except (BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except RecursionError as error:
+        raise ModelError(f"'{path}' is not a program: its description is nested too deeply.") from error
+    except (BadZipFile, OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
         raise ModelError(
             f"'{path}' is not a program saved by torch.export.save: {reason_of(error)}."
         ) from error
+
+
+def check_unpacked(path: Path) -> None:
+    """ModelError where a small archive would fill the memory. What torch writes isn't compressed at all."""
+    if not is_zipfile(path):
+        return
+    try:
+        with ZipFile(path) as archive:
+            _check_sizes(path, archive)
+    except (BadZipFile, OSError, ValueError) as error:
+        raise ModelError(f"'{path}' is no whole archive: {reason_of(error)}.") from error
+
+
+def _check_sizes(path: Path, archive: ZipFile) -> None:
+    found, packed = sum(entry.file_size for entry in archive.infolist()), path.stat().st_size
+    if found > _UNPACKED * packed + _HARMLESS:
+        raise ModelError(f"'{path}' is not loaded: its {packed:,} bytes unpack to {found:,}.")
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -67,6 +90,17 @@ def _check_names(path: Path, names: list[str]) -> None:
         raise ModelError(
             f"'{path}' is not a program as torch.export.save writes it (torch 2.13; earlier ones differed)."
         )
+
+
+def _check_values(path: Path, archive: ZipFile, name: str) -> None:
+    """ModelError where the file of a tensor is empty though the tensor isn't: torch takes whatever memory holds."""
+    if not name.endswith("_config.json"):
+        return
+    for entry in json.loads(archive.read(name))["config"].values():
+        empty = not archive.getinfo(f"{name.rpartition('/')[0]}/{entry['path_name']}").file_size
+        sizes = [size["as_int"] for size in (entry["tensor_meta"] or {"sizes": []})["sizes"]]
+        if empty and 0 not in sizes:
+            raise ModelError(f"'{path}' is not whole: '{entry['path_name']}' in it is empty.")
 
 
 def _refusal(archive: ZipFile, name: str) -> str:

@@ -21,9 +21,9 @@ _CODE = "import json, re, sys; p, names = json.load(sys.stdin); [re.fullmatch(p,
 
 
 def check_pattern(pattern: str, names: Sequence[str]) -> None:
-    """Find out whether a pattern can be matched against these names in reasonable time.
+    r"""Find out whether a pattern can be matched against these names in reasonable time.
 
-    Python's matcher backtracks: nested repeats such as ``(\\w+\\.?)+x`` take time that doubles with each character
+    Python's matcher backtracks: nested repeats such as ``(\w+\.?)+x`` take time that doubles with each character
     of a name. Patterns that may do so are tried in a process of their own, which can be ended.
 
     Raises:

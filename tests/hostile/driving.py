@@ -33,7 +33,8 @@ from bitfront.verify.__main__ import main as verify_main
 
 Kind = Literal["done", "refused", "traceback", "hang"]
 
-SECONDS = 10.0  # one command may take; the slowest honest one takes two
+SECONDS = 20.0  # one command may take; the slowest honest one takes two
+FIRST = 120.0  # the first one, which loads libraries
 MEMORY = 4 * 2**30  # bytes that the process may grow by
 TRIALS, EPOCHS = 5, 1
 _LENGTH = 3000  # of a paragraph that somebody reads

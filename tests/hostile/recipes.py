@@ -11,7 +11,7 @@ import tomli_w
 from hypothesis import strategies as st
 
 from tests.cli.conftest import PARTS, RECIPE
-from tests.hostile.driving import Ended, command, files_of
+from tests.hostile.driving import FIRST, Ended, command, files_of
 from tests.hostile.values import (
     DATES,
     FLOATS,
@@ -356,7 +356,7 @@ class Desk:
         (folder / "parts.py").write_text(PARTS)
         (folder / "recipe.toml").write_text(RECIPE)
         self.before = folder / "runs" / "before"
-        assert command("search", "recipe.toml", "-q", "--run", "runs/before").kind == "done"
+        assert command("search", "recipe.toml", "-q", "--run", "runs/before", seconds=FIRST).kind == "done"
         self.kept = files_of(self.before)
 
     def read(self, recipe: bytes, arguments: tuple[str, ...]) -> tuple[Ended, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bitfront import log
 from bitfront.trial import Trial, seal, unseal
 from tests.cli.conftest import PARTS, RECIPE
-from tests.hostile.driving import Ended, command, files_of
+from tests.hostile.driving import FIRST, Ended, command, files_of
 from tests.hostile.values import altered, damaged, scalars, trees
 
 LOGS = ("trials.jsonl", "finetuned.jsonl", "suggestions.jsonl")
@@ -103,8 +103,8 @@ class Archive:
         (folder / "parts.py").write_text(PARTS)
         (folder / "recipe.toml").write_text(RECIPE)
         run = folder / "whole"
-        assert command("search", "recipe.toml", "-q", "--run", run).kind == "done"
-        assert command("finetune", run, "--trial", "3", "-q").kind == "done"
+        assert command("search", "recipe.toml", "-q", "--run", run, seconds=FIRST).kind == "done"
+        assert command("finetune", run, "--trial", "3", "-q", seconds=FIRST).kind == "done"
         log.create(run / "suggestions.jsonl", *_suggested(log.read(run / log.NAME)))
         (run / "latency.json").write_text(json.dumps(_LATENCY))
         self.files = files_of(run, but=("lock", "report.html"))

@@ -66,12 +66,15 @@ def _refuse_unshifted(qualities: Sequence[Quality], part: Examples) -> None:
 def check_label_range(qualities: Sequence[Quality], splits: Splits, plan: Plan) -> None:
     """DataError where labels that are needed aren't what the metrics take for labels of the model."""
     checks = dict.fromkeys(quality.check_targets for quality in qualities if quality.needs_labels)
-    for part in (splits.search, splits.test):
+    for name, part in (("search", splits.search), ("test", splits.test)):
         if part is None or part.targets is None or not checks:
             continue
-        outputs = _outputs(plan, part)
-        for check in checks:
-            check(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
+        try:
+            outputs = _outputs(plan, part)
+            for check in checks:
+                check(part.targets, outputs.expand(len(part), *outputs.shape[1:]))
+        except DataError as error:
+            raise DataError(f"In the {name} split: {error}", error.path) from error
 
 
 def _outputs(plan: Plan, part: Examples) -> Tensor:

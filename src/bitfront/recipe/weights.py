@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from bitfront.archives import check_unpacked
 from bitfront.errors import ModelError, reason_of
 from bitfront.files import is_file
 
@@ -24,7 +25,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        check_unpacked(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
         raise ModelError(f"'{path}' can't be read as weights: {reason_of(error)}.") from error
     except Exception as error:  # pickle errors: something else than tensors is in the file
@@ -32,7 +36,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"'{path}' holds more than tensors and is not loaded, since unpickling it could run anything. "
             "Save model.state_dict(), best as safetensors."
         ) from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"'{path}' is not a state dict (names to tensors).")
     return dict(state)
 
@@ -54,7 +59,22 @@ def load_weights(model: nn.Module, path: Path) -> None:
                 f"The weights '{path}' don't fit: {name} has shape {tuple(state[name].shape)}, the model "
                 f"wants {tuple(tensor.shape)}."
             )
+        if name in state and (kind := _odd_kind(state[name], tensor)):
+            raise ModelError(
+                f"The weights '{path}' don't fit: {name} is {kind}, the model wants an ordinary tensor of "
+                f"{tensor.dtype}."
+            )
     model.load_state_dict(state, strict=False)
+
+
+def _odd_kind(found: Tensor, wanted: Tensor) -> str:
+    """What a tensor is that can't be copied into another, or would lose what it says; else ""."""
+    if found.is_meta:
+        return "without values"
+    if found.is_quantized or found.layout != torch.strided:
+        return "quantized" if found.is_quantized else "sparse"
+    kinds = (Tensor.is_floating_point, Tensor.is_complex)
+    return "" if all(kind(found) == kind(wanted) for kind in kinds) else f"of {found.dtype}"
 
 
 def _listed(names: list[str]) -> str:

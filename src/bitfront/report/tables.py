@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from bitfront.metric import Metric
@@ -131,8 +132,8 @@ def layer_table(document: Mapping[str, Any]) -> Table:
             "searchable": "no rule: stays in float",
         }
         table.add_row(
-            layer["name"],
-            layer["op"],
+            escape(layer["name"]),
+            escape(layer["op"]),
             *(human(layer[key], "") for key in ("parameters", "macs", "flops")),
             choices or why[layer["status"]],
             style="" if choices else "dim",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 from torch.utils.data import Dataset, default_collate
 
-from bitfront.errors import DataError, suggest
+from bitfront.errors import DataError, reason_of, suggest
 
 SPLITS = ("calibration", "search", "test")
 
@@ -86,13 +88,21 @@ def splits(made: Any, counts: Mapping[str, int | None]) -> Splits:
     """
     found: dict[str, Examples] = {}
     for name in SPLITS:
-        value = made.get(name) if isinstance(made, Mapping) else getattr(made, name, None)
+        value = _named(made, name)
         if value is None:
             if name == "test":
                 continue
             raise DataError(f"The data factory returns no '{name}' split ({_offered(made, name)}).")
         found[name] = _counted(name, as_examples(name, value), counts.get(name))
     return Splits(found["calibration"], found["search"], found.get("test"))
+
+
+def _named(made: Any, name: str) -> Any:
+    """A split of what a factory returned, None where it has no such one."""
+    try:
+        return made.get(name) if isinstance(made, Mapping) else getattr(made, name, None)
+    except (Exception, SystemExit) as error:  # other people's code
+        raise DataError(f"The '{name}' split can't be had: {reason_of(error)}.") from error
 
 
 def _offered(made: Any, name: str) -> str:
@@ -134,6 +144,8 @@ def as_examples(name: str, value: Any) -> Examples:
     for tensor in tensors:
         if not isinstance(tensor, Tensor):
             raise DataError(f"The '{name}' split must hold tensors, but holds {type(tensor).__name__}.")
+        if kind := _odd_kind(tensor):
+            raise DataError(f"The '{name}' split must hold ordinary tensors, but one is {kind}.")
     if not inputs or not all(tensor.dim() for tensor in tensors):
         raise DataError(f"The '{name}' split must hold tensors of shape (examples, …).")
     lengths = {len(tensor) for tensor in tensors}
@@ -144,12 +156,38 @@ def as_examples(name: str, value: Any) -> Examples:
     return Examples(inputs, targets, names)
 
 
+def _odd_kind(tensor: Tensor) -> str:
+    """What a tensor is that can't be cut into batches, or that no metric looks at; else ""."""
+    kinds = {
+        "nested": tensor.is_nested,
+        "sparse": tensor.layout != torch.strided,
+        "quantized": tensor.is_quantized,
+        "without values": tensor.is_meta,
+        "complex": tensor.is_complex(),
+    }
+    return next((kind for kind, found in kinds.items() if found), "")
+
+
 def _collated(name: str, dataset: Dataset[Any]) -> Any:
     """All examples of a dataset together, as a DataLoader would give them."""
     try:
-        items = [dataset[index] for index in range(len(dataset))]  # pyright: ignore[reportArgumentType]
+        count = len(dataset)  # pyright: ignore[reportArgumentType]
+        if count > 0:
+            _check_memory(dataset[0], count)
+        items = [dataset[index] for index in range(count)]
         return default_collate(items) if items else torch.empty(0)
-    except Exception as error:  # whatever the user's dataset raises; and what can't be stacked
+    except (Exception, SystemExit) as error:  # whatever the user's dataset raises; and what can't be stacked
         raise DataError(
-            f"The '{name}' split is a {type(dataset).__name__} whose examples can't be put together: {error}"
+            f"The '{name}' split is a {type(dataset).__name__} whose examples can't be put together: "
+            f"{reason_of(error)}."
         ) from error
+
+
+def _check_memory(example: Any, count: int) -> None:
+    """MemoryError where so many examples like this one can't be kept at once."""
+    size = sum(leaf.nbytes for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if count * max(size, 1) > memory:
+        raise MemoryError(
+            f"{count:,} examples of {size:,} bytes are more than the {memory:,} bytes of memory"
+        )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
-from zipfile import BadZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 import numpy.typing as npt
 
 from bitfront.errors import DataError
 from bitfront.zoo.splits import Features, Labels, Splits, make_splits
+
+_UNPACKED = 200  # times its own size that an .npz may unpack to; jets have about four
 
 JET_FEATURES = (
     "j_zlogz",
@@ -81,10 +83,19 @@ def _read(path: Path) -> tuple[Features, Labels]:
     return _read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
 
 
+def _check_unpacked(path: Path) -> None:
+    """DataError where a small file would fill the memory."""
+    with ZipFile(path) as archive:
+        found = sum(entry.file_size for entry in archive.infolist())
+    if found > _UNPACKED * path.stat().st_size:
+        raise DataError(f"{path} is not read: its {path.stat().st_size:,} bytes unpack to {found:,}.")
+
+
 def _read_npz(path: Path) -> tuple[Features, Labels]:
     if not is_zipfile(path):
         raise DataError(f"{path} is not an .npz file (numpy.savez writes one).")
     try:
+        _check_unpacked(path)
         with np.load(path, allow_pickle=False) as arrays:
             missing = [name for name in ("x", "y") if name not in arrays]
             if missing:
