@@ -122,7 +122,7 @@ def _settings_blamed() -> Iterator[None]:
     try:
         yield
     except TrainingError as error:
-        error.path = ("train", error.setting)
+        error.path = ("train", *error.path)
         raise
 
 

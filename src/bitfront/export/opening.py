@@ -65,7 +65,7 @@ class OpenRun:
                 f"front are {', '.join(str(t.number) for t in self.front()[:10]) or 'none'}."
             )
         if found.failed:
-            reason = found.outcome.reason if isinstance(found.outcome, Failure) else ""
+            reason = found.outcome.reason.rstrip(".") if isinstance(found.outcome, Failure) else ""
             raise InputError(
                 f"Trial {number} of '{self.directory}' failed ({reason}). Choose one that was measured."
             )

@@ -182,7 +182,7 @@ class _Training:
                 key=self.key,
             )
         except TrainingError as error:
-            error.path = ("finetune", error.setting)
+            error.path = ("finetune", *error.path)
             raise
 
 

@@ -55,18 +55,11 @@ class Settings:
 
 
 class TrainingError(DataError):
-    """The training can't go on as it is set; `setting` is what to change, where that is at fault."""
-
-    def __init__(self, message: str, setting: str = "") -> None:
-        super().__init__(message)
-        self.setting = setting
+    """The training can't go on as it is set; its `path` is the name of the setting to change."""
 
 
 class DivergedError(TrainingError):
     """The loss became NaN or infinite."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -177,7 +170,8 @@ def _train(
         if not math.isfinite(loss):
             became = "NaN" if math.isnan(loss) else "infinite"
             raise DivergedError(
-                f"The training loss became {became} in epoch {number}; try a smaller learning rate."
+                f"The training loss became {became} in epoch {number}; try a smaller learning rate.",
+                ("learning_rate",),
             )
         judged = learner.judge() or (math.nan, math.nan)
         epoch = Epoch(number, loss, *judged, seconds=time.perf_counter() - begun)
@@ -245,7 +239,7 @@ def _loss(learner: Learner, batch: Examples) -> Tensor:
         raise TrainingError(
             f"The model can't be trained on a single example ({error}): a batch norm needs several to normalise "
             "by. Let batch_size and the split that is trained on be at least 2.",
-            "batch_size",
+            ("batch_size",),
         ) from error
 
 
