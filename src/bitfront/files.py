@@ -66,6 +66,20 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory, and those above it, unless it is there; RunError where it can't be, or can't be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RunError(
+            f"'{path}' must be a directory, but a file of that name is there. Move it away."
+        ) from None
+    except OSError as error:
+        raise RunError(f"The directory '{path}' can't be made: {error.strerror}.") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise RunError(f"The directory '{path}' can't be written: its permissions forbid it.")
+
+
 def _unwritable(directory: Path, error: OSError) -> RunError:
     return RunError(f"The run '{directory}' can't be written: {error.strerror}.")
 

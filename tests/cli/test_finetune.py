@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bitfront import log
 from bitfront.export import open_run
 from bitfront.exporters import load
 from bitfront.finetune import read_finetuned
+from bitfront.trial import seal, unseal
 
 KEYS = {"trial", "parent", "metrics", "failed", "before", "test", "training_seconds", "loss"}
 
@@ -193,6 +195,122 @@ def test_training_that_diverges_is_a_failure_and_no_end(run: Path, bitfront: Any
     assert said.status == 2
     assert "failed" in said.err
     assert json.loads((run / "front.json").read_text())["trials"] == len(log.read(run / log.NAME).trials)
+
+
+def test_closing_words_tell_what_was_trained_now(run: Path, bitfront: Any) -> None:
+    assert bitfront("finetune", run, "--trial", 2, "-q").status == 0
+    said = bitfront("finetune", run, "--trial", 2, "--trial", 4)
+    words = " ".join(said.err.split())
+    assert "1 trial trained in" in words
+    assert "1 trial trained before, and taken from the record." in words
+    assert f"--trial {read_finetuned(run)[1].name}" in words
+    document = bitfront("finetune", run, "--trial", 2, "--trial", 4, "--json", "-q").document
+    assert document["trained"] == []
+    said = bitfront("finetune", run, "--trial", 2, *DIVERGING)
+    assert "Failed: f2." in " ".join(said.err.split())
+    assert "Export one" not in said.err
+
+
+DIVERGING = ("--set", "finetune.learning_rate=1e30", "--set", "finetune.optimizer=sgd")
+
+
+def test_a_trial_that_failed_is_named_with_its_reason(run: Path, bitfront: Any, tmp_path: Path) -> None:
+    change = ("--set", "search.finetune_steps=3", *DIVERGING, "--run", tmp_path / "failing")
+    assert bitfront("search", "recipe.toml", "-q", *change).status == 0
+    said = bitfront("finetune", tmp_path / "failing", "--trial", 1)
+    assert said.status == 2
+    words = " ".join(said.err.split())
+    assert "Trial 1 of" in words
+    assert "became NaN or infinite; try a smaller learning rate). Choose" in words
+    assert "export" not in words
+
+
+def test_a_run_that_can_not_be_written(run: Path, bitfront: Any) -> None:
+    (run / "finetuned").write_text("")
+    said = bitfront("finetune", run, "--trial", 2)
+    assert said.status == 2
+    assert "finetuned' must be a directory, but a file of that name is there." in " ".join(said.err.split())
+    assert "epoch 1" not in said.err
+    (run / "finetuned").unlink()
+    (run / "lock").unlink()
+    (run / "lock").mkdir()
+    said = bitfront("finetune", run, "--trial", 2)
+    assert said.status == 2
+    assert "can't be written: Is a directory" in " ".join(said.err.split())
+
+
+def test_a_dropped_parent_is_judged_again_on_all_examples(run: Path, bitfront: Any, tmp_path: Path) -> None:
+    """Racing judged it on some: what fine-tuning brought would be told from that."""
+    raced = tmp_path / "raced"
+    shutil.copytree(run, raced)
+    lines = (raced / log.NAME).read_text().splitlines()
+    number = worst(run)
+    place = next(n for n, line in enumerate(lines) if json.loads(line).get("number") == number)
+    record = unseal(lines[place])
+    true = dict(record["metrics"])
+    record["metrics"]["accuracy"], record["examples"] = 0.25, 16
+    lines[place] = seal(record)
+    (raced / log.NAME).write_text("\n".join(lines) + "\n")
+    document = bitfront("finetune", raced, "--trial", number, "--json", "-q").document
+    assert document["finetuned"][0]["before"] == pytest.approx(true)
+    (tuned,) = read_finetuned(raced)
+    assert tuned.before == pytest.approx(true)
+    assert bitfront("finetune", raced, "--trial", number, "--json", "-q").document["trained"] == []
+    document = bitfront("finetune", run, "--trial", number, "--json", "-q").document
+    assert document["finetuned"][0]["before"] == true
+    assert read_finetuned(run)[0].before is None
+
+
+def test_other_test_examples_make_another_trial(run: Path, bitfront: Any) -> None:
+    assert bitfront("finetune", run, "--trial", 2, "-q").status == 0
+    parts = Path("parts.py")
+    parts.write_text(parts.read_text().replace('"test": split}', '"test": (x[:20], y[:20])}'))
+    said = bitfront("finetune", run, "--trial", 2, "-q", "--json")
+    assert said.status == 0, said.err
+    assert said.document["trained"] == ["f1"]
+    first, second = read_finetuned(run)
+    assert first.digest == second.digest
+    assert first.test["accuracy"] != second.test["accuracy"]
+
+
+def test_it_is_told_to_trackers(run: Path, bitfront: Any) -> None:
+    """Each trial by itself; after a kill the rest."""
+    recipe = run / "recipe.toml"
+    given = ("--set", 'finetune.trackers=["tensorboard"]')
+    code = KILLED.replace("(), False, True)", f"({given[1]!r},), False, True)")
+    done = subprocess.run([sys.executable, "-c", code, "2", "2"], env=os.environ, check=False)
+    assert done.returncode == -signal.SIGKILL
+    text = recipe.read_text()
+    said = bitfront("finetune", run, "--trial", 2, "--trial", 4, "-q", "--json", *given)
+    assert said.status == 0, said.err
+    for name in ("f0", "f1"):
+        told = EventAccumulator(str(run / "finetuned" / name / "tensorboard")).Reload()
+        assert sorted(event.step for event in told.Scalars("train_loss")) == [1, 2, 3]
+    assert recipe.read_text() == text
+    plain = bitfront("finetune", run, "--trial", 2, "-q", "--json").document
+    assert plain["trained"] == []  # whom it is told changes nothing
+    said = bitfront("finetune", run, "--trial", 3, "--set", 'finetune.trackers=["mlfow"]')
+    assert said.status == 2
+    words = " ".join(said.err.split())
+    assert "did you mean 'mlflow'?" in words
+    assert "finetune.trackers" in words
+
+
+def test_a_batch_norm_that_is_updated_needs_more_than_one_example(run: Path, bitfront: Any) -> None:
+    parts = Path("parts.py")
+    parts.write_text(parts.read_text().replace("act=nn.ReLU()", "norm=nn.BatchNorm1d(width), act=nn.ReLU()"))
+    Path("w.safetensors").unlink()
+    assert bitfront("train", "recipe.toml", "-q", "--set", "train.epochs=1").status == 0
+    assert bitfront("search", "recipe.toml", "-q", "--run", "norm").status == 0
+    one = ("--set", "finetune.batch_size=1", "--set", "finetune.epochs=1")
+    said = bitfront("finetune", "norm", "--trial", 2, *one, "--set", "finetune.batch_norm=updated")
+    assert said.status == 2
+    assert "--set finetune.batch_size=1: The model can't be trained on a single example" in " ".join(
+        said.err.split()
+    )
+    assert (
+        bitfront("finetune", "norm", "--trial", 2, *one, "-q").status == 0
+    )  # frozen ones normalise nothing anew
 
 
 MISTAKES = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 WEIGHTS = "w.safetensors"
 
@@ -91,3 +92,76 @@ def test_a_killed_training_resumes_to_the_same_weights(trained: Path, bitfront: 
     assert "epoch 3/4" not in said.err
     assert digest(trained / WEIGHTS) == whole
     assert not (trained / f"{WEIGHTS}.checkpoint").exists()
+
+
+def test_a_checkpoint_of_other_settings_is_said_to_be_written_over(trained: Path, bitfront: Any) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, "2"], env=os.environ, check=False)
+    assert done.returncode == -signal.SIGKILL
+    said = bitfront("train", "recipe.toml", "--set", "train.batch_size=8")
+    assert "is of another training, or other settings" in " ".join(said.err.split())
+    assert "epoch 1/4" in said.err
+
+
+def test_it_is_told_to_trackers(trained: Path, bitfront: Any) -> None:
+    """After a kill the rest, so that each epoch is there once."""
+    recipe = trained / "recipe.toml"
+    recipe.write_text(recipe.read_text() + 'trackers = ["tensorboard"]\n')
+    done = subprocess.run([sys.executable, "-c", KILLED, "2"], env=os.environ, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert bitfront("train", "recipe.toml", "-q").status == 0
+    told = EventAccumulator(str(trained / "runs" / "recipe-train" / "tensorboard")).Reload()
+    assert set(told.Tags()["scalars"]) == {"train_loss", "accuracy", "loss"}
+    for name in ("train_loss", "accuracy", "loss"):
+        assert sorted(event.step for event in told.Scalars(name)) == [1, 2, 3, 4]
+    with_trackers = digest(trained / WEIGHTS)
+    assert bitfront("train", "recipe.toml", "-q", "--set", "train.trackers=[]").status == 0
+    assert digest(trained / WEIGHTS) == with_trackers
+
+
+def test_a_tracker_of_no_name(trained: Path, bitfront: Any) -> None:
+    said = bitfront("train", "recipe.toml", "--set", 'train.trackers=["tensorbord"]')
+    assert said.status == 2
+    words = " ".join(said.err.split())
+    assert "--set train.trackers" in words
+    assert "did you mean 'tensorboard'?" in words
+
+
+def test_training_that_diverges_is_the_fault_of_its_settings(trained: Path, bitfront: Any) -> None:
+    recipe = trained / "recipe.toml"
+    text = recipe.read_text().replace("learning_rate = 0.02", 'learning_rate = 1e30\noptimizer = "sgd"')
+    recipe.write_text(text)
+    line = next(n for n, row in enumerate(text.splitlines(), 1) if row.startswith("learning_rate"))
+    said = bitfront("train", "recipe.toml")
+    assert said.status == 2
+    assert f"recipe.toml, line {line}: The training loss became" in " ".join(said.err.split())
+
+
+def test_a_batch_norm_needs_more_than_one_example(trained: Path, bitfront: Any) -> None:
+    parts = trained / "parts.py"
+    parts.write_text(parts.read_text().replace("act=nn.ReLU()", "norm=nn.BatchNorm1d(width), act=nn.ReLU()"))
+    said = bitfront("train", "recipe.toml", "--set", "train.batch_size=1")
+    assert said.status == 2
+    words = " ".join(said.err.split())
+    assert "--set train.batch_size=1: The model can't be trained on a single example" in words
+    assert "be at least 2" in words
+    assert bitfront("train", "recipe.toml", "-q", "--set", "train.batch_size=47").status == 0  # 47 and 1
+
+
+def test_weights_that_can_not_be_written_are_said_before_training(trained: Path, bitfront: Any) -> None:
+    for spoil, words in (
+        (lambda: (trained / WEIGHTS).mkdir(), "`weights` must name a file, but"),
+        (
+            lambda: (trained / "models").write_text(""),
+            "must be a directory, but a file of that name is there",
+        ),
+    ):
+        spoil()
+        rows = (trained / "recipe.toml").read_text().splitlines()
+        line = next(number for number, row in enumerate(rows, 1) if row.startswith("weights"))
+        said = bitfront("train", "recipe.toml")
+        assert said.status == 2
+        assert words in " ".join(said.err.split())
+        assert f"recipe.toml, line {line}" in " ".join(said.err.split())
+        assert "epoch" not in said.err
+        recipe = trained / "recipe.toml"
+        recipe.write_text(recipe.read_text().replace(f'"{WEIGHTS}"', f'"models/{WEIGHTS}"'))

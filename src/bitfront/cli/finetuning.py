@@ -12,6 +12,7 @@ from bitfront.errors import InputError, RecipeError
 from bitfront.export import OpenRun, open_run
 from bitfront.finetune import FineTuned, finetune_trials, fronts, read_finetuned
 from bitfront.finetune.fronts import member_json, record_json
+from bitfront.recipe.locating import errors_located
 from bitfront.report.finetuned_tables import front_table, trial_table
 from bitfront.report.numbers import duration
 from bitfront.reporting import rewrite_report
@@ -51,21 +52,25 @@ def finetune_run(
             f"{duration(epoch.seconds)}"
         )
 
-    say(f"Fine-tuning {len(parents)} trial{'s' * (len(parents) != 1)}, {table.epochs} epochs each.")
+    say(f"Fine-tuning {_counted(len(parents))}, {table.epochs} epochs each.")
+    known = {record.name for record in read_finetuned(run)}
     done: list[FineTuned] = []
     try:
-        done.extend(finetune_trials(run, opened.job, parents, watch, say))
+        with errors_located(run / "recipe.toml", changes):
+            done.extend(finetune_trials(run, opened.job, parents, watch, say))
     except KeyboardInterrupt:
         console.say("Interrupted. Nothing is lost: the same command goes on from here.")
         raise SystemExit(1) from None
-    document = _document(opened, done, time.perf_counter() - started)
+    trained = [record for record in done if record.name not in known]
+    document = _document(opened, done, trained, time.perf_counter() - started)
     for note in rewrite_report(run):
         if not quiet:
             console.note(note)
     if json:
         console.document(document)
     else:
-        _show(opened, done, document)
+        _show(opened, document)
+        console.say(ending(opened.directory, done, trained))
 
 
 def _parents(opened: OpenRun, numbers: Sequence[int], front: bool, knee: bool) -> list[Trial]:
@@ -80,21 +85,27 @@ def _parents(opened: OpenRun, numbers: Sequence[int], front: bool, knee: bool) -
     return list({trial.number: trial for trial in chosen}.values())
 
 
-def _document(opened: OpenRun, done: Sequence[FineTuned], seconds: float) -> dict[str, Any]:
-    """What `finetune --json` prints. `seconds` are those of this call, `training_seconds` of the trials."""
+def _document(
+    opened: OpenRun, done: Sequence[FineTuned], trained: Sequence[FineTuned], seconds: float
+) -> dict[str, Any]:
+    """What `finetune --json` prints. `seconds` are those of this call, `training_seconds` of all these trials;
+
+    `trained` are the ones that weren't in the record before.
+    """
     found = fronts(opened.trials, read_finetuned(opened.directory), opened.objectives)
     return {
         "run": str(opened.directory),
-        "settings": opened.job.recipe.finetune.model_dump(mode="json"),
+        "settings": opened.job.recipe.finetune.settings,
         "seconds": round(seconds, 3),
         "training_seconds": round(sum(record.seconds for record in done), 3),
+        "trained": [record.name for record in trained],
         "finetuned": [record_json(record, opened.trials) for record in done],
         "front_before": [member_json(trial) for trial in found.before],
         "front_after": [member_json(member) for member in found.after],
     }
 
 
-def _show(opened: OpenRun, done: Sequence[FineTuned], document: dict[str, Any]) -> None:
+def _show(opened: OpenRun, document: dict[str, Any]) -> None:
     out = console.screen()
     metrics = opened.shown_metrics
     baseline = opened.baseline.values
@@ -103,9 +114,24 @@ def _show(opened: OpenRun, done: Sequence[FineTuned], document: dict[str, Any]) 
     out.print(front_table(document["front_before"], baseline, metrics))
     out.print("The front with all that was fine-tuned:")
     out.print(front_table(document["front_after"], baseline, metrics))
-    out.print(
-        f"{len(done)} trial{'s' * (len(done) != 1)} trained in {duration(document['training_seconds'])}. "
-        f"Export one with: bitfront export {opened.directory} OUT --to onnx --trial {done[-1].name}",
-        markup=False,
-        soft_wrap=True,
-    )
+
+
+def ending(run: Path, done: Sequence[FineTuned], trained: Sequence[FineTuned]) -> str:
+    """What was trained now, what was known, what failed, and how to go on."""
+    words: list[str] = []
+    if trained:
+        spent = duration(sum(record.seconds for record in trained))
+        words.append(f"{_counted(len(trained))} trained in {spent}.")
+    if len(done) > len(trained):
+        words.append(f"{_counted(len(done) - len(trained))} trained before, and taken from the record.")
+    failed = [record.name for record in done if record.trial.failed]
+    if failed:
+        words.append(f"Failed: {', '.join(failed)}.")
+    whole = [record.name for record in done if not record.trial.failed]
+    if whole:
+        words.append(f"Export one with: bitfront export {run} OUT --to onnx --trial {whole[-1]}")
+    return " ".join(words)
+
+
+def _counted(count: int) -> str:
+    return f"{count} trial{'s' * (count != 1)}"

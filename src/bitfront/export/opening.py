@@ -11,7 +11,7 @@ from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
 from bitfront.finetune import TunedJob, read_finetuned, tuned_job
 from bitfront.manifest import read_manifest
-from bitfront.metric import Metric, Objectives
+from bitfront.metric import Failure, Metric, Objectives
 from bitfront.recipe import Job, read
 from bitfront.results import front_of
 from bitfront.space import FLOAT
@@ -65,7 +65,10 @@ class OpenRun:
                 f"front are {', '.join(str(t.number) for t in self.front()[:10]) or 'none'}."
             )
         if found.failed:
-            raise InputError(f"Trial {number} of '{self.directory}' failed; there is nothing to export.")
+            reason = found.outcome.reason.rstrip(".") if isinstance(found.outcome, Failure) else ""
+            raise InputError(
+                f"Trial {number} of '{self.directory}' failed ({reason}). Choose one that was measured."
+            )
         return found
 
     def front(self) -> list[Trial]:

@@ -62,7 +62,9 @@ def member_json(member: Trial | FineTuned) -> dict[str, Any]:
 
 def record_json(record: FineTuned, trials: Sequence[Trial]) -> dict[str, Any]:
     """A fine-tuned trial for a document, beside what it came from."""
-    parent = next((trial.values for trial in trials if trial.number == record.parent), {})
+    parent = record.before
+    if parent is None:
+        parent = next((trial.values for trial in trials if trial.number == record.parent), {})
     return {
         **member_json(record),
         "failed": record.trial.failed,

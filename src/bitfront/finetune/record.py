@@ -15,7 +15,7 @@ from typing import Any
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import read_file, write_bytes_whole
 from bitfront.results import Interval
-from bitfront.trial import Trial, from_record, seal, to_record, unseal
+from bitfront.trial import Trial, from_record, seal, to_json_number, to_record, unseal
 
 NAME, FOLDER = "finetuned.jsonl", "finetuned"
 VERSION = 1
@@ -35,6 +35,7 @@ class FineTuned:
         key: of everything that the result depends on.
         inputs: scales of the input sites.
         digest: SHA-256 of the file of its tensors; empty where training failed.
+        before: metrics of the parent on all examples, where the search had judged it on some; else None.
     """
 
     trial: Trial
@@ -46,6 +47,7 @@ class FineTuned:
     key: str
     inputs: Mapping[str, Mapping[str, Any]]
     digest: str
+    before: Mapping[str, float] | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +66,7 @@ class FineTuned:
             "key": self.key,
             "inputs": {site: dict(scale) for site, scale in self.inputs.items()},
             "digest": self.digest,
+            **({} if self.before is None else {"before": _numbers(self.before)}),
         }
 
     @staticmethod
@@ -80,7 +83,14 @@ class FineTuned:
             key=str(record["key"]),
             inputs={str(site): dict(scale) for site, scale in record["inputs"].items()},
             digest=str(record["digest"]),
+            before={name: float(value) for name, value in record["before"].items()}
+            if "before" in record
+            else None,
         )
+
+
+def _numbers(values: Mapping[str, float]) -> dict[str, Any]:
+    return {name: to_json_number(value) for name, value in values.items()}
 
 
 def weights_path(run: Path, name: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,23 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bitfront.errors import InputError
-from bitfront.files import Lock, write_bytes_whole
+from bitfront.files import Lock, make_directory, write_bytes_whole
 from bitfront.finetune.record import FOLDER, FineTuned, append, read_finetuned, weights_path
 from bitfront.metric import Failure, Measurement, Outcome
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job
+from bitfront.recipe.fingerprints import of_examples
+from bitfront.recipe.locating import blamed
 from bitfront.recipe.tuning import trained_slots, tuning_of
 from bitfront.results import Interval
 from bitfront.runtime.data import Examples
 from bitfront.space import Assignment
 from bitfront.train.checkpoint import fingerprint
 from bitfront.train.evaluator import formats_of
-from bitfront.train.loop import DivergedError, Epoch
+from bitfront.train.loop import DivergedError, Epoch, TrainingError, epochs_done
 from bitfront.train.quantized import tune
-from bitfront.train.tuned import outputs_of, scale_record
+from bitfront.train.tracking import TrainingTracking, made_trackers
+from bitfront.train.tuned import Tuned, outputs_of, scale_record
 from bitfront.trial import Trial
 
 WatchTrial = Callable[[Trial, Epoch], None]
@@ -43,27 +46,30 @@ def finetune_trials(
     """Fine-tune trials of a run by the [finetune] table of the job's recipe; each is recorded when it is yielded.
 
     What was trained before by the same table isn't trained again. A training that was killed goes on from its
-    last epoch, to the same weights.
+    last epoch, to the same weights. The trackers of the table are told of each training by itself.
 
     Raises:
-        InputError: a parent is the float model, or there is nothing to train on.
-        RunError: another process writes the run.
+        InputError: a parent is the float model, there is nothing to train on, or a tracker can't be had.
+        RunError: another process writes the run, or it can't be written.
     """
     _check_parents(parents)
+    with blamed("finetune", "trackers"):
+        made_trackers(job.recipe.finetune.trackers)  # what is missing is said before anything is trained
     examples = job.training(job.recipe.finetune.split)
     data = fingerprint(examples.tensors)
     hashes = job.hashes()
     lock = Lock(run)
     try:
+        make_directory(run / FOLDER)
         for parent in parents:
             known = read_finetuned(run)
             key = _key(job, parent.assignment, hashes, data)
             before = next((record for record in known if record.key == key), None)
             if before is None:
-                work = run / FOLDER / f"{key}.checkpoint"
-                before = _finetune(run, job, parent, len(known), examples, key, work, watch)
+                training = _Training(run, job, parent, len(known), examples, key, watch, say)
+                before = training.record()
                 append(run, before, hashes)
-                work.unlink(missing_ok=True)
+                training.checkpoint.unlink(missing_ok=True)
             else:
                 say(f"Trial {parent.number} was fine-tuned so before: {before.name}.")
             yield before
@@ -80,63 +86,104 @@ def _check_parents(parents: Sequence[Trial]) -> None:
 
 
 def _key(job: Job, assignment: Assignment, hashes: Mapping[str, str], data: str) -> str:
-    table = job.recipe.finetune.model_dump(mode="json")
+    """Of everything that a record depends on: the test split too, for its figures are in it."""
     method = job.recipe.data.calibration_method if job.recipe.data else "minmax"
-    described: list[Any] = [dict(assignment), dict(hashes), table, data, method]
+    test = "" if job.splits.test is None else of_examples(job.splits.test)
+    described: list[Any] = [dict(assignment), dict(hashes), job.recipe.finetune.settings, data, method, test]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _finetune(
-    run: Path,
-    job: Job,
-    parent: Trial,
-    number: int,
-    examples: Examples,
-    key: str,
-    work: Path,
-    watch: WatchTrial,
-) -> FineTuned:
-    assignment, table = parent.assignment, job.recipe.finetune
-    epochs: list[Epoch] = []
+@dataclass(frozen=True)
+class _Training:
+    """The fine-tuning of one trial."""
 
-    def told(epoch: Epoch) -> None:
-        epochs.append(epoch)
-        watch(parent, epoch)
+    run: Path
+    job: Job
+    parent: Trial
+    number: int
+    examples: Examples
+    key: str
+    watch: WatchTrial
+    say: Callable[[str], None]
 
-    try:
-        tuned, epochs = tune(
-            job.plan,
-            formats_of(job.plan, job.candidates, assignment, table.learned_scales),
-            trained_slots(job.graph, job.plan),
-            examples,
-            tuning_of(table),
-            job.task,
-            watch=told,
-            checkpoint=work,
-            key=key,
+    @property
+    def name(self) -> str:
+        return f"f{self.number}"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.run / FOLDER / f"{self.key}.checkpoint"
+
+    def record(self) -> FineTuned:
+        """Train, measure and keep the weights."""
+        table = self.job.recipe.finetune
+        tracked = TrainingTracking(
+            made_trackers(table.trackers), self.run / FOLDER / self.name, self.key, self.say
         )
-    except DivergedError as error:  # a failure is an outcome
-        outcome, test, digest, inputs = Failure(str(error)), {}, "", {}
-    else:
-        run_it = outputs_of(tuned, job.plan, assignment)
-        outcome, test = _measured(job, run_it, parent), _tested(job, run_it)
-        data = save({path: tensor.cpu().contiguous() for path, tensor in tuned.tensors.items()})
-        digest = hashlib.sha256(data).hexdigest()
-        inputs = {site: scale_record(found) for site, found in tuned.inputs.items()}
-        path = weights_path(run, f"f{number}")
-        path.parent.mkdir(exist_ok=True)
-        write_bytes_whole(path, data)
-    return FineTuned(
-        trial=Trial(number, 0, assignment, outcome),
-        parent=parent.number,
-        test=test,
-        settings=table.model_dump(mode="json"),
-        seconds=epochs[-1].seconds if epochs else 0.0,
-        loss=epochs[-1].loss if epochs else None,
-        key=key,
-        inputs=inputs,
-        digest=digest,
-    )
+        done = epochs_done(self.checkpoint, tuning_of(table).settings, self.key) if table.trackers else []
+        tracked.begin(f"{self.run.name}-{self.name}", self._described(), done)
+        with tracked.ending() as finish:
+            found = self._record(tracked)
+            if not found.trial.failed:
+                tests = {f"test_{name}": interval.value for name, interval in found.test.items()}
+                finish({**found.trial.values, **tests}, [weights_path(self.run, self.name)])
+        return found
+
+    def _described(self) -> dict[str, str | int | float | bool]:
+        formats = json.dumps(dict(self.parent.assignment))
+        return {**self.job.recipe.finetune.settings, "parent": self.parent.number, "formats": formats}
+
+    def _record(self, tracked: TrainingTracking) -> FineTuned:
+        job, parent = self.job, self.parent
+        before = job.judge.evaluate([parent.assignment])[0] if parent.examples is not None else None
+        epochs: list[Epoch] = []
+
+        def told(epoch: Epoch) -> None:
+            epochs.append(epoch)
+            self.watch(parent, epoch)
+            tracked.tell(epoch)
+
+        try:
+            tuned, epochs = self._tuned(told)
+        except DivergedError as error:  # a failure is an outcome
+            outcome, test, digest, inputs = Failure(str(error)), {}, "", {}
+        else:
+            run_it = outputs_of(tuned, job.plan, parent.assignment)
+            outcome, test = _measured(job, run_it, parent), _tested(job, run_it)
+            data = save({path: tensor.cpu().contiguous() for path, tensor in tuned.tensors.items()})
+            digest = hashlib.sha256(data).hexdigest()
+            inputs = {site: scale_record(found) for site, found in tuned.inputs.items()}
+            write_bytes_whole(weights_path(self.run, self.name), data)
+        return FineTuned(
+            trial=Trial(self.number, 0, parent.assignment, outcome),
+            parent=parent.number,
+            test=test,
+            settings=job.recipe.finetune.settings,
+            seconds=epochs[-1].seconds if epochs else 0.0,
+            loss=epochs[-1].loss if epochs else None,
+            key=self.key,
+            inputs=inputs,
+            digest=digest,
+            before=before.values if isinstance(before, Measurement) else None,
+        )
+
+    def _tuned(self, told: Callable[[Epoch], None]) -> tuple[Tuned, list[Epoch]]:
+        job, table = self.job, self.job.recipe.finetune
+        try:
+            return tune(
+                job.plan,
+                formats_of(job.plan, job.candidates, self.parent.assignment, table.learned_scales),
+                trained_slots(job.graph, job.plan),
+                self.examples,
+                tuning_of(table),
+                job.task,
+                watch=told,
+                checkpoint=self.checkpoint,
+                key=self.key,
+            )
+        except TrainingError as error:
+            error.path = ("finetune", *error.path)
+            raise
 
 
 def _measured(job: Job, run_it: Outputs, parent: Trial) -> Outcome:

@@ -220,7 +220,7 @@ class Job(Judging):
                 {
                     "finetune": {
                         "steps": search.finetune_steps,
-                        **self.recipe.finetune.model_dump(exclude={"epochs"}),
+                        **self.recipe.finetune.model_dump(exclude={"epochs", "trackers"}),
                     }
                 }
                 if search.finetune_steps

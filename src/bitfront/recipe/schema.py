@@ -230,6 +230,12 @@ class _Fitting(_Table):
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
     weight_decay: float = Field(default=0.0, ge=0)
+    trackers: list[str] = []
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on: whom it is told doesn't matter."""
+        return self.model_dump(mode="json", exclude={"trackers"})
 
 
 class TrainTable(_Fitting):

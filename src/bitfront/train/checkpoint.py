@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bitfront.errors import RunError
-from bitfront.files import write_bytes_whole
+from bitfront.files import make_directory, write_bytes_whole
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write it whole, in place of the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     data = BytesIO()
     torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}, data)
     write_bytes_whole(path, data.getvalue())

@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bitfront.errors import DataError
-from bitfront.files import write_bytes_whole
+from bitfront.files import make_directory, write_bytes_whole
 from bitfront.graph.calling import calling, chosen_output
 from bitfront.runtime.data import Examples
 from bitfront.train.loop import Epoch, Settings, Watch, train
@@ -129,6 +129,6 @@ def accuracy(model: nn.Module, examples: Examples, batch_size: int = 1024) -> fl
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """The state of a model as safetensors, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     state = {name: tensor.detach().contiguous().clone() for name, tensor in model.state_dict().items()}
     write_bytes_whole(path, save(state))

@@ -54,7 +54,11 @@ class Settings:
     steps: int | None = None
 
 
-class DivergedError(DataError):
+class TrainingError(DataError):
+    """The training can't go on as it is set; its `path` is the name of the setting to change."""
+
+
+class DivergedError(TrainingError):
     """The loss became NaN or infinite."""
 
 
@@ -137,6 +141,7 @@ def train(
 
     Raises:
         DivergedError: the loss becomes NaN or infinite.
+        TrainingError: the model can't be trained on a single example at a time, and would be.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -153,7 +158,7 @@ def _train(
     optimizer = _optimizer(learner.groups(), settings)
     schedule = _schedule(optimizer, settings, total)
     progress = _Progress()
-    identity = f"{key} {asdict(settings)}"
+    identity = _identity(settings, key)
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)) is not None:
         progress = _resume(found, learner, optimizer, schedule, generator)
     begun = time.perf_counter() - (progress.epochs[-1].seconds if progress.epochs else 0.0)
@@ -165,7 +170,8 @@ def _train(
         if not math.isfinite(loss):
             became = "NaN" if math.isnan(loss) else "infinite"
             raise DivergedError(
-                f"The training loss became {became} in epoch {number}; try a smaller learning rate."
+                f"The training loss became {became} in epoch {number}; try a smaller learning rate.",
+                ("learning_rate",),
             )
         judged = learner.judge() or (math.nan, math.nan)
         epoch = Epoch(number, loss, *judged, seconds=time.perf_counter() - begun)
@@ -178,6 +184,16 @@ def _train(
     if settings.keep == "best" and progress.best_state:
         learner.load(progress.best_state)
     return progress.epochs
+
+
+def epochs_done(checkpoint: Path, settings: Settings, key: str) -> list[Epoch]:
+    """The epochs that a checkpoint holds of a training of these settings and key; RunError where it is damaged."""
+    found = read_checkpoint(checkpoint, _identity(settings, key))
+    return [] if found is None else [Epoch(**record) for record in found.epochs]
+
+
+def _identity(settings: Settings, key: str) -> str:
+    return f"{key} {asdict(settings)}"
 
 
 def _tired(progress: _Progress, settings: Settings) -> bool:
@@ -204,7 +220,7 @@ def _epoch(
     device = examples.inputs[0].device
     for chosen in order:
         optimizer.zero_grad()
-        loss = learner.loss(examples.take(chosen.to(device)))
+        loss = _loss(learner, examples.take(chosen.to(device)))
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -212,6 +228,19 @@ def _epoch(
         sum_of_losses += loss.item() * len(chosen)
         count += len(chosen)
     return sum_of_losses / count
+
+
+def _loss(learner: Learner, batch: Examples) -> Tensor:
+    try:
+        return learner.loss(batch)
+    except ValueError as error:
+        if len(batch) > 1:
+            raise
+        raise TrainingError(
+            f"The model can't be trained on a single example ({error}): a batch norm needs several to normalise "
+            "by. Let batch_size and the split that is trained on be at least 2.",
+            ("batch_size",),
+        ) from error
 
 
 def batches(count: int, size: int, generator: torch.Generator) -> list[Tensor]:

@@ -172,7 +172,9 @@ class QuantizedLearner:
         for learned in self._learned.values():
             learned.stepped()
             if not learned.logarithm.isfinite().all():
-                raise DivergedError("A learned scale became NaN or infinite; try a smaller learning rate.")
+                raise DivergedError(
+                    "A learned scale became NaN or infinite; try a smaller learning rate.", ("learning_rate",)
+                )
 
     def judge(self) -> None:
         """Nothing is judged: the budget is the same for every candidate, and the last state counts."""
