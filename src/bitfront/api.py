@@ -142,8 +142,8 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
         RunError: there is no run, or it is damaged.
     """
     path = Path(directory)
+    manifest = read_manifest(path)  # where there is no run, it says so
     contents = log.read(path / log.NAME)
-    manifest = read_manifest(path)
     recipe, _ = read(path / "recipe.toml")
     header = contents.header
     size = int(header["examples_per_batch"])

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,23 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     try:
         manifest = read_document(path, ManifestShape)
     except OSError as error:
-        raise RunError(f"'{directory}' is not a run: '{NAME}' can't be read ({error.strerror}).") from error
+        raise RunError(
+            f"'{directory}' is not a run: '{NAME}' can't be read ({error.strerror}).{_nearest_run(directory)}"
+        ) from error
     except ValueError as error:
         raise RunError(f"'{path}' is damaged: {error}.") from error
     if "\0" in manifest["directory"]:
         raise RunError(f"'{path}' is damaged: no directory has a name such as {manifest['directory']!r}.")
     return manifest
+
+
+def _nearest_run(directory: Path) -> str:
+    """A sentence that names the run that was meant, where one lies beside it or in `runs` has nearly its name."""
+    places = dict.fromkeys((directory.parent, Path("runs")))
+    found = [path.parent for place in places for path in sorted(place.glob(f"*/{NAME}"))]
+    near = get_close_matches(directory.name, [path.name for path in found], n=1)
+    meant = [f" Did you mean '{path}'?" for path in found if path.name in near]
+    return meant[0] if meant else " Runs are directories that `bitfront search` writes, runs/NAME as a rule."
 
 
 def versions(job: Job) -> dict[str, str]:

@@ -19,7 +19,7 @@ from bitfront.running import run_job
 from bitfront.verify import verify_here
 from bitfront.verify.verifying import Verification
 from tests.cli.conftest import RECIPE
-from tests.verify.conftest import edit, searched, weights
+from tests.verify.conftest import WITH_WEIGHTS, edit, searched, weights
 
 
 def words(found: Verification) -> str:
@@ -339,3 +339,43 @@ def test_a_run_that_began_from_python(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="was started from Python"):
         verify_here(tmp_path / "run")
+
+
+def test_candidates_that_are_trained_have_a_tolerance_of_their_own(tmp_path: Path) -> None:
+    """Last bits of other kernels grow with each step. The float model isn't trained."""
+    run = searched(tmp_path, WITH_WEIGHTS.replace("trials = 6", "trials = 2\nfinetune_steps = 3"))
+    found = verify_here(run)
+    assert found.verdict == "equal"
+    assert list(found.notes) == ["Candidates were trained again, as the search did (finetune_steps)."]
+    edit(run / "manifest.json", lambda found: found["versions"].update(torch="2.0.0"))
+    document = front(run)
+    number = document["front"][0]["trial"]
+    deviations = {n: _deviation(document, n) for n in (0, number)}
+
+    def off_by(errors: float) -> dict[int, str]:
+        """What is said of the losses of the float model and the member, so many standard errors off."""
+        (run / "front.json").write_text(json.dumps(document))
+
+        def nudge(found: Any) -> None:
+            for number, place in (
+                (0, found["baseline_test"]),
+                (found["front"][0]["trial"], found["front"][0]["test"]),
+            ):
+                place["loss"]["value"] += errors * deviations[number]
+
+        edit(run / "front.json", nudge)
+        values = verify_here(run).values
+        return {int(v.trial): v.verdict for v in values if v.split == "test" and v.metric == "loss"}
+
+    near, far = off_by(0.45), off_by(2.8)
+    assert (near[0], near[number]) == ("within tolerance", "within tolerance")
+    assert (far[0], far[number]) == ("different", "within tolerance")
+    assert off_by(3.2)[number] == "different"
+    assert "three standard errors" in verify_here(run).notes[0]
+
+
+def _deviation(document: Any, number: int) -> float:
+    """A standard error of the loss on the test split, by its 95% interval."""
+    member = next((m for m in document["front"] if m["trial"] == number), None)
+    loss = (document["baseline_test"] if member is None else member["test"])["loss"]
+    return (loss["high"] - loss["low"]) / (2 * 1.959964)

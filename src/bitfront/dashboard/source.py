@@ -66,8 +66,8 @@ def read_source(run: Path) -> Source:
     Raises:
         RunError: there is no run, or it is damaged.
     """
+    manifest = read_manifest(run)  # where there is no run, it says so
     contents = log.read(run / log.NAME)
-    manifest = read_manifest(run)
     recipe, _ = read(run / "recipe.toml")
     size = int(contents.header["examples_per_batch"])
     goals = Job(recipe, Path(manifest["directory"]), None, None, size, contents.header.get("output")).goals

@@ -11,7 +11,7 @@ from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job
 from bitfront.runtime.data import Examples
 from bitfront.verify.recorded import Recorded
-from bitfront.verify.tolerance import tolerance_of
+from bitfront.verify.tolerance import SHARE, TRAINED_SHARE, tolerance_of
 from bitfront.verify.values import Numbers, Value, same
 
 GONE = "the recipe doesn't ask for it any more"
@@ -83,10 +83,16 @@ def _with_intervals(
     job: Job, candidate: Recorded, examples: Examples
 ) -> Iterator[tuple[str, tuple[Numbers, float]]]:
     stacks = job.judge.statistics(candidate.trial.assignment, examples)
+    share = TRAINED_SHARE if is_trained(job, candidate) else SHARE
     for quality, stack in zip(job.qualities, stacks, strict=True):
         low, high = interval(quality, stack)
-        tolerance = tolerance_of(quality.metric, low, high, len(stack))
+        tolerance = tolerance_of(quality.metric, low, high, len(stack), share)
         yield quality.metric.name, ((quality.value(stack), low, high), tolerance)
+
+
+def is_trained(job: Job, candidate: Recorded) -> bool:
+    """Whether the search trains the candidate before it judges it."""
+    return bool(job.recipe.search.finetune_steps) and not candidate.trial.is_float
 
 
 def _units(job: Job) -> dict[str, str]:

@@ -27,6 +27,11 @@ _OTHER_MODEL = (
     "Nothing was measured: the candidates of the run don't apply to a model or a space with other layers, sites or "
     "formats."
 )
+_TRAINED = "Candidates were trained again, as the search did (finetune_steps)."
+_AMPLIFIED = (
+    "With other versions or on another machine training makes more of last bits: qualities may lie three standard "
+    "errors off, instead of half of one."
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ def verify_here(directory: Path) -> Verification:
         notes.append(_OTHER_MODEL)
     else:
         to_the_last_bit = not any(change.bits for change in changes)
+        if job.recipe.search.finetune_steps:
+            notes.append(_TRAINED if to_the_last_bit else f"{_TRAINED} {_AMPLIFIED}")
         values += values_on_search(job, record.candidates, to_the_last_bit)
         values += latency_values(job, directory, record.candidates, notes)
         if any(candidate.total is not None for candidate in record.candidates):
