@@ -124,8 +124,8 @@ def _check(address: str) -> None:
         ) from None
     if done.returncode and "AuthenticationError" in done.stderr:
         raise InputError(
-            f"The Ray cluster at {address} wants a token, and this is not the one: set RAY_AUTH_MODE=token here, and "
-            "give the cluster's token as ~/.ray/auth_token or in RAY_AUTH_TOKEN."
+            f"The Ray cluster at {address} wants a token, and this is not the one: set RAY_AUTH_MODE=token here, "
+            "and give the cluster's token as ~/.ray/auth_token or in RAY_AUTH_TOKEN."
         )
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
