@@ -1,15 +1,18 @@
 """What worker processes cost and gain on this machine, and how long a long run takes to resume.
 
-* overhead: microseconds of the clock that one worker takes beyond evaluating in this process, for each candidate
-  of a network so small that little else counts.
+* overhead: microseconds that one worker takes beyond evaluating in this process, for each candidate of a network
+  so small that little else counts; by the clock, and of processors (coordinator and worker together).
 * ray: the same with one worker of a Ray cluster of one node, which is started for it.
-* speed-up: the clock's time of evaluating ResNet-20 in this process over that with workers; --workers says how
-  many. Batches are those of a search: a sorted enumeration, and random points.
+* speed-up: evaluating ResNet-20 in this process over the same with workers; --workers says how many. By the clock,
+  and by processor time: that of this process over that of the busiest worker, which says what the clock would
+  say if nothing else ran. Candidates are those of searches: a sorted enumeration, and random points.
 * memory: what a worker has for itself alone and what it shares, when it is ready, and how the former grows over
-  10,000 candidates.
-* resume: seconds to read a log and to replay it, for 10,000 and 100,000 trials.
+  10,000 different candidates.
+* resume: seconds of processor and clock to read a log of 10,000 and 100,000 trials, and of the whole search that
+  is resumed with nothing left to do, with its report.
 
-Run it on a machine that does nothing else.
+Each row is the median of alternating rounds, in brackets the least and the most. All together takes about five
+minutes on a machine that does nothing else.
 
 python benchmarks/pool.py [overhead ray speed-up memory resume] [--quick]
 """
@@ -17,51 +20,86 @@ python benchmarks/pool.py [overhead ray speed-up memory resume] [--quick]
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from statistics import median
 
+import numpy as np
 import torch
-from cases import Case, jsc_mlp, resnet20_random, resnet20_tail
+from cases import Case, jsc_mlp, make, resnet20_random, resnet20_tail
+from torch import nn
 
-from bitfront import plugins
-from bitfront.loop import Budget, Run
-from bitfront.metric import Measurement, Metric, Objective, Objectives, Outcome
+from bitfront import zoo
+from bitfront.recipe import Job
+from bitfront.recipe.reading import from_document
+from bitfront.running import run_job
 from bitfront.runtime.evaluator import ModelEvaluator
-from bitfront.space import Assignment, Points, Space, Variable
-from bitfront.strategies.base import Problem
+from bitfront.space import Points
 from bitfront.study import Study
 from bitfront.workers import LocalCrew, Pool
-from bitfront.workers.cluster import connected
+from bitfront.workers.cluster import Cluster, connected
 from bitfront.workers.packing import write
 from bitfront.workers.ray_crew import RayCrew
 
-METRICS = (Metric("loss", "nats", "min"), Metric("size", "bytes", "min"))
-FORMATS = ("int8", "int6", "int4", "int2")
+FORMATS = ("int8c", "int7c", "int6c", "int5c", "int4c", "int3c", "int2c", "int8", "int6", "int4", "int2")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What some work took: seconds of the clock, of this process, and of each worker."""
+
+    clock: float
+    here: float
+    workers: tuple[float, ...] = ()
+
+    @property
+    def processor(self) -> float:
+        return self.here + sum(self.workers)
+
+
+def taken(work: Callable[[], object], workers: Sequence[int] = ()) -> Taken:
+    """Do it, with these processes as workers."""
+    before, here, started = [processor_of(w) for w in workers], time.process_time(), time.perf_counter()
+    work()
+    clock, mine = time.perf_counter() - started, time.process_time() - here
+    spent = [processor_of(w) - then for w, then in zip(workers, before, strict=True)]
+    return Taken(clock, mine, tuple(spent))
+
+
+def processor_of(process: int) -> float:
+    """Seconds that a process has had of processors."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    low, middle, high = (f"{v:.{digits}f}" for v in (min(values), median(values), max(values)))
+    return f"{middle} [{low}–{high}]"
+
+
+Crews = Callable[[Case, int], LocalCrew | RayCrew]
+
+
+def local_crew(case: Case, workers: int) -> LocalCrew:
+    return LocalCrew(replace(case.job.material(), memory=case.job.recipe.search.bytes // workers), workers)
 
 
 @contextmanager
-def pool_of(case: Case, workers: int) -> Iterator[tuple[Pool, LocalCrew]]:
-    """Workers that are up."""
-    crew = LocalCrew(replace(case.job.material(), memory=case.job.recipe.search.bytes // workers), workers)
-    pool = Pool(crew, case.job.judge)
-    pool.evaluate(case.candidates[: 2 * workers])
-    while len(crew.ready) < workers:
-        pool.evaluate(case.candidates[:1])
-    try:
-        yield pool, crew
-    finally:
-        pool.close()
-
-
-def clocked(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+def pool_of(case: Case, workers: int, make_crew: Crews = local_crew) -> Iterator[tuple[Pool, list[int]]]:
+    """Workers that are up, and their process ids."""
+    crew = make_crew(case, workers)
+    with closing(Pool(crew, case.job.judge)) as pool:
+        pool.evaluate(case.candidates[: 2 * workers])
+        pool.settle()
+        yield pool, list(crew.ready)
 
 
 def fresh_judge(case: Case) -> ModelEvaluator:
@@ -72,62 +110,76 @@ def fresh_judge(case: Case) -> ModelEvaluator:
 
 
 @contextmanager
-def ray_pool_of(case: Case, workers: int) -> Iterator[tuple[Pool, RayCrew]]:
-    """The same on a cluster of this machine alone."""
-    from ray.cluster_utils import Cluster
+def cluster_of_one() -> Iterator[Cluster]:
+    """A Ray cluster of this machine alone."""
+    from ray.cluster_utils import Cluster as LocalCluster
 
-    head = {"num_cpus": workers, "object_store_memory": 2**28, "include_dashboard": False}
-    machines = Cluster(initialize_head=True, head_node_args=head)
+    head = {"num_cpus": 1, "object_store_memory": 2**28, "include_dashboard": False}
+    machines = LocalCluster(initialize_head=True, head_node_args=head)
     try:
-        with connected(machines.address) as cluster:
-            crew = RayCrew(
-                replace(case.job.material(), memory=case.job.recipe.search.bytes), cluster, workers
-            )
-            pool = Pool(crew, case.job.judge)
-            while len(crew.ready) < workers:
-                pool.evaluate(case.candidates[: 2 * workers])
-            with closing(pool):
-                yield pool, crew
+        with connected(machines.address) as found:
+            yield found
     finally:
         machines.shutdown()
 
 
-Pools = Callable[[Case, int], AbstractContextManager[tuple[Pool, LocalCrew | RayCrew]]]
+def ray_overhead(rounds: int) -> None:
+    with cluster_of_one() as cluster:
+
+        def crew(case: Case, workers: int) -> RayCrew:
+            memory = case.job.recipe.search.bytes
+            return RayCrew(replace(case.job.material(), memory=memory), cluster, workers)
+
+        overhead(rounds, "ray", crew)
 
 
-def overhead(rounds: int, name: str, make: Pools) -> None:
+def overhead(rounds: int, name: str, make_crew: Crews) -> None:
     case = jsc_mlp()
     points = case.candidates
-    local, distant = [], []
+    clock: list[float] = []
+    processor: list[float] = []
+    alone: list[float] = []
     for _ in range(rounds):
         judge = fresh_judge(case)
-        local.append(clocked(lambda judge=judge: judge.evaluate(points)))
-        with make(case, 1) as (pool, _):
-            distant.append(clocked(lambda pool=pool: pool.evaluate(points)))
-    more = [(far - near) / len(points) * 1e6 for near, far in zip(local, distant, strict=True)]
-    here = median(local) / len(points) * 1e6
-    print(f"{name}: {median(more):.1f} µs a candidate [{min(more):.1f}–{max(more):.1f}], beside {here:.1f} µs "
-          f"of evaluating {len(points):,} candidates of {case.name} here", flush=True)  # fmt: skip
+        near = taken(lambda judge=judge: judge.evaluate(points))
+        with pool_of(case, 1, make_crew) as (pool, processes):
+            far = taken(lambda pool=pool: pool.evaluate(points), processes)
+        scale = 1e6 / len(points)
+        clock.append((far.clock - near.clock) * scale)
+        processor.append((far.processor - near.processor) * scale)
+        alone.append(near.clock * scale)
+    print(
+        f"{name}: {spread(clock, 1)} µs a candidate by the clock, {spread(processor, 1)} µs of processors, "
+        f"beside {median(alone):.1f} µs of evaluating {len(points):,} candidates of {case.name} here",
+        flush=True,
+    )
 
 
 def speed_up(rounds: int, workers: int, few: bool) -> None:
-    cases = {"sorted": resnet20_tail(), "random": resnet20_random()}
-    for order, case in cases.items():
-        points = case.candidates[: (64 if few else 1024)] if order == "sorted" else case.candidates
-        ratios: list[float] = []
+    for order, case, count in (("sorted", resnet20_tail(), 512), ("random", resnet20_random(), 16)):
+        points = case.candidates[: 64 if few else count]
+        clock: list[float] = []
+        processor: list[float] = []
+        more: list[float] = []
         for _ in range(rounds):
             judge = fresh_judge(case)
-            near = clocked(
-                lambda judge=judge, points=points: [judge.evaluate(part) for part in parts(points)]
-            )
-            with pool_of(case, workers) as (pool, _):
-                ratios.append(near / clocked(lambda pool=pool, points=points: pool.evaluate(points)))
-        print(f"speed-up: {median(ratios):.2f}× [{min(ratios):.2f}–{max(ratios):.2f}] with {workers} workers, "
-              f"{len(points)} {order} points of {case.name}", flush=True)  # fmt: skip
+            near = taken(lambda judge=judge, points=points: [judge.evaluate(p) for p in parts(points)])
+            with pool_of(case, workers) as (pool, processes):
+                far = taken(lambda pool=pool, points=points: pool.evaluate(points), processes)
+            clock.append(near.clock / far.clock)
+            processor.append(near.processor / max(far.workers))
+            more.append(far.processor / near.processor)
+        each = near.clock / len(points) * 1e3
+        print(
+            f"speed-up: {spread(clock, 2)}× by the clock, {spread(processor, 2)}× by processor time, with "
+            f"{workers} workers, {len(points)} {order} points of {case.name} of {each:.0f} ms; together they work "
+            f"{spread(more, 2)}× as long as one process",
+            flush=True,
+        )
 
 
 def parts(points: Points, size: int = 16) -> Iterator[Points]:
-    """As a search evaluates them: some at a time."""
+    """As a search in one process evaluates them: about half a second's at a time."""
     for start in range(0, len(points), size):
         yield points[start : start + size]
 
@@ -143,19 +195,23 @@ def memory_of(process: int) -> Mapping[str, float]:
 
 
 def memory(candidates: int) -> None:
-    case = jsc_mlp()
-    with pool_of(case, 2) as (pool, crew):
-        first = [memory_of(process) for process in crew.processes]
+    model, data = zoo.jsc_mlp().eval(), zoo.jets_synthetic()
+    splits = {name: (data[name][0][:512], data[name][1][:512]) for name in ("calibration", "search")}
+    job = make(model, splits, [{"match": "type:linear", "weight": list(FORMATS)}], 512)
+    chosen = np.array(Random(0).sample(range(job.space.size), candidates))
+    case = Case("jsc_mlp", job, 5, 512)
+    points = Points(job.space, job.space.rows_at(chosen))
+    step = candidates // 10
+    with pool_of(case, 2) as (pool, processes):
+        first = [memory_of(process) for process in processes]
         grown: list[float] = []
-        done = 0
-        while done < candidates:
-            pool.evaluate(case.candidates)
-            done += len(case.candidates)
-            grown.append(max(memory_of(process)["own"] for process in crew.processes))
-        own, shared = (max(found[key] for found in first) for key in ("own", "shared"))
+        for start in range(0, candidates, step):
+            pool.evaluate(points[start : start + step])
+            grown.append(max(memory_of(process)["own"] for process in processes))
+    own, shared = (max(found[key] for found in first) for key in ("own", "shared"))
     steps = ", ".join(f"{value:.0f}" for value in grown)
     print(f"memory: a worker of {case.name} has {own:.0f} MB of its own and {shared:.0f} MB shared; its own after "
-          f"each {len(case.candidates):,} of {done:,} candidates: {steps} MB", flush=True)  # fmt: skip
+          f"each {step:,} of {candidates:,} different candidates: {steps} MB", flush=True)  # fmt: skip
 
 
 def weights_shared() -> None:
@@ -165,39 +221,40 @@ def weights_shared() -> None:
         size = write(case.job.material(), file) / 2**20
     own: dict[int, float] = {}
     for workers in (1, 2):
-        with pool_of(case, workers) as (_, crew):
-            own[workers] = max(memory_of(process)["own"] for process in crew.processes)
+        with pool_of(case, workers) as (_, processes):
+            own[workers] = max(memory_of(process)["own"] for process in processes)
     print(f"memory: weights and examples of {case.name} take {size:.0f} MB, once; a worker's own: "
           f"{own[1]:.0f} MB alone, {own[2]:.0f} MB of two", flush=True)  # fmt: skip
 
 
-class Free:
-    """Outcomes that cost nothing."""
-
-    metrics = METRICS
-
-    def evaluate(self, candidates: Sequence[Assignment]) -> list[Outcome]:
-        return [Measurement({"loss": 1.0 / (1 + n), "size": float(n)}, 1e-5) for n in range(len(candidates))]
+def long_job(trials: int) -> Job:
+    """A search of a network whose candidates take microseconds."""
+    torch.manual_seed(0)
+    layers = [layer for _ in range(5) for layer in (nn.Linear(8, 8), nn.ReLU())]
+    x = torch.randn(32, 8)
+    document = {
+        "space": [{"match": "type:linear", "weight": list(FORMATS)}],
+        "metrics": {"loss": {}, "size": {}},
+        "search": {"strategy": "random", "trials": trials},
+    }
+    splits = {name: (x, x[:, :4].argmax(1)) for name in ("calibration", "search")}
+    return Job(from_document(document), Path(), nn.Sequential(*layers, nn.Linear(8, 4)), splits, 32)
 
 
 def resume(counts: Sequence[int]) -> None:
-    space = Space(tuple(Variable((f"l{n}:weight",), FORMATS) for n in range(10)))
-    objectives = Objectives(tuple(Objective(metric) for metric in METRICS))
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
-            seconds: list[float] = []
-            for sitting in ("begun", "resumed"):
-                started = time.perf_counter()
-                study = Study(Path(folder))
-                study.begin({"seed": 0})
-                read = time.perf_counter() - started
-                strategy = plugins.load("strategies", "random")(Problem(space, objectives, count, 0))
-                progress = Run(study, Free(), Budget(count)).search(strategy, space)
-                seconds = [read, time.perf_counter() - started - read]
-                study.close()
-                assert sitting == "begun" or progress.replayed == count
-            print(f"resume: {count:,} trials: {seconds[0]:.2f} s to read the log, {seconds[1]:.2f} s to replay",
-                  flush=True)  # fmt: skip
+            run_job(long_job(count), Path(folder))
+            studies: list[Study] = []
+            read = taken(lambda studies=studies, folder=folder: studies.append(Study(Path(folder))))
+            size = len(studies.pop())
+            again = long_job(count)
+            whole = taken(lambda again=again, folder=folder: run_job(again, Path(folder)))
+        assert size > count
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"resume: {count:,} trials: {read.clock:.2f} s ({read.here:.2f} s of processor) to read the log, "
+              f"{whole.clock:.1f} s ({whole.here:.1f} s) for the whole search with its report; "
+              f"{most:.0f} MB at most until then", flush=True)  # fmt: skip
 
 
 def main() -> None:
@@ -211,11 +268,11 @@ def main() -> None:
     torch.set_num_threads(1)
     rounds = 1 if options.quick else 5
     if "overhead" in options.what:
-        overhead(rounds, "overhead", pool_of)
+        overhead(rounds, "overhead", local_crew)
     if "ray" in options.what:
-        overhead(rounds, "ray", ray_pool_of)
+        ray_overhead(rounds)
     if "memory" in options.what:
-        memory(4096 if options.quick else 12_288)
+        memory(2_000 if options.quick else 10_000)
         weights_shared()
     if "resume" in options.what:
         resume([10_000] if options.quick else [10_000, 100_000])

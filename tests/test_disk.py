@@ -11,6 +11,7 @@ from bitfront import log
 from bitfront.errors import BitfrontError, RunError
 from bitfront.running import run_job
 from tests.test_running import job, values
+from tests.workers.test_local import children
 
 Mount = Callable[[str], None]
 
@@ -32,8 +33,10 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Mount]]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk(disk: tuple[Path, Mount], tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk(disk: tuple[Path, Mount], tmp_path: Path, workers: int) -> None:
     folder, _ = disk
+    before = children()
     run_job(job(trials=30), tmp_path / "whole")
     ballast = folder / "ballast"
 
@@ -44,7 +47,8 @@ def test_a_full_disk(disk: tuple[Path, Mount], tmp_path: Path) -> None:
                 pass
 
     with pytest.raises(BitfrontError, match=r"can't be written.*No space left on device"):
-        run_job(job(trials=300), folder / "run", fill)
+        run_job(job(trials=300, workers=workers), folder / "run", fill)
+    assert children() == before
     kept = log.read(folder / "run" / log.NAME)
     assert kept.torn == 0
     assert 1 <= len(kept.trials) < len(values(tmp_path / "whole"))

@@ -1,6 +1,7 @@
 """No cluster, no Ray, or an address that is none: a message within seconds, and exit status 2."""
 
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,6 +54,28 @@ def test_what_listens_but_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None
             connected(address),
         ):
             pass
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize(
+    ("err", "said"),
+    [
+        (
+            "usage\nray.exceptions.AuthenticationError: RPC error: InvalidAuthToken",
+            "wants a token, and this is not",
+        ),
+        (
+            "INFO\nRuntimeError: no such cluster.",
+            r"There is no Ray cluster at auto \(RuntimeError: no such cluster\)",
+        ),
+        ("", r"There is no Ray cluster at auto \(no reason given\)"),
+    ],
+)
+def test_what_rays_own_check_says(err: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess((), 1, "", err)
+    monkeypatch.setattr(subprocess, "run", lambda *given, **options: done)
+    with pytest.raises(InputError, match=said), connected("auto"):
+        pass
 
 
 @pytest.mark.usefixtures("ray")

@@ -16,7 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from bitfront.errors import DataError
+from bitfront.errors import DataError, RunError
+from bitfront.files import Lock
 from bitfront.metric import Failure, Measurement
 from bitfront.recipe import Job
 from bitfront.recipe.reading import from_document
@@ -227,10 +228,12 @@ sys.path[:] = {path!r}
 from dataclasses import replace
 import torch
 torch.set_num_threads(1)
+from pathlib import Path
+from bitfront.files import Lock
 from bitfront.workers import LocalCrew, Pool
 from tests.workers.tempers import temper
 from tests.workers.test_local import every, job
-made = job()
+made, lock = job(), Lock(Path({folder!r}))
 crew = LocalCrew(replace(made.material(), qualities=(temper(),)), 2)
 pool = Pool(crew, made.judge)
 pool.evaluate(every(made)[1:5])
@@ -244,10 +247,12 @@ pool.evaluate(every(made))
 def test_no_worker_outlives_a_coordinator_that_is_killed(
     made: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One has nothing to do, one is in the middle of something that takes long."""
+    """One has nothing to do, one is in the middle of something that takes long. Neither holds the run's lock."""
     tempered(made, tmp_path, monkeypatch, {0: "sleep"})
     coordinator = subprocess.Popen(
-        [sys.executable, "-c", COORDINATOR.format(path=sys.path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", COORDINATOR.format(path=sys.path, folder=str(tmp_path))],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with coordinator:
         assert coordinator.stdout is not None
@@ -255,7 +260,15 @@ def test_no_worker_outlives_a_coordinator_that_is_killed(
         assert len(workers) == 2
         while not (tmp_path / "tempers.asleep").exists():
             time.sleep(0.01)
+        with pytest.raises(RunError, match="Another bitfront process is writing the run"):
+            Lock(tmp_path)
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)  # so that they are still there when it is gone
         coordinator.kill()
+        coordinator.wait()
+        Lock(tmp_path).release()
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
     end = time.monotonic() + 30
     while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < end:
         time.sleep(0.01)

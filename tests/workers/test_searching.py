@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from bitfront.errors import RecipeError
+from bitfront.errors import RecipeError, RunError
 from bitfront.latency.measure import Measurer
-from bitfront.recipe import Job
+from bitfront.recipe import Job, read
 from bitfront.recipe.workers import check_workers
 from bitfront.running import run_job
 from bitfront.workers import LocalCrew, Pool
+from tests.test_api import PARTS, RECIPE, net
 from tests.test_running import job, pressed_at, values
 from tests.workers.crews import Inline
 from tests.workers.test_local import children, every, tempered
@@ -102,6 +104,44 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     results = run_job(job(timeout="10 min", candidate_timeout="1 min"), tmp_path / "run")
     assert results.progress.stopped == "budget"
     assert values(tmp_path / "run") == values(tmp_path / "whole")
+
+
+def test_files_that_change_under_a_search(tmp_path: Path) -> None:
+    """What was read counts, also for workers that replace others; it goes on only with what it was begun with."""
+    recipe, parts, weights = (tmp_path / name for name in ("recipe.toml", "parts.py", "w.safetensors"))
+    recipe.write_text(RECIPE)
+    parts.write_text(PARTS)
+    save_file(net().state_dict(), weights)
+    crews: list[LocalCrew] = []
+
+    def made(*changes: str) -> Job:
+        return Job(read(recipe, ("search.trials=20", *changes))[0], tmp_path)
+
+    def hire(given: Job) -> LocalCrew:
+        crews.append(LocalCrew(given.material(), 2))
+        return crews[0]
+
+    def change(progress: Any, trials: Any) -> None:
+        if progress.evaluated == 4 and recipe.read_text():  # the first batch
+            recipe.write_text("")
+            parts.write_text("raise SystemExit")
+            save_file({name: tensor * 0 for name, tensor in net().state_dict().items()}, other)
+            weights.write_bytes(other.read_bytes())  # in place, where the file may be mapped
+            for process in crews[0].processes:
+                os.kill(process, signal.SIGKILL)
+
+    other = tmp_path / "other.safetensors"
+    run_job(made(), tmp_path / "alone")
+    run_job(made(), tmp_path / "run", change, hire=hire)
+    assert weights.read_bytes() == other.read_bytes()
+    assert values(tmp_path / "run") == values(tmp_path / "alone")
+    recipe.write_text(RECIPE)
+    parts.write_text(PARTS)
+    with pytest.raises(RunError, match="the weights of the model changed"):
+        run_job(made("search.trials=30"), tmp_path / "run")
+    save_file(net().state_dict(), weights)
+    with pytest.raises(RunError, match=r"was started with something else: .*seed was 0 and is 1"):
+        run_job(made("search.seed=1"), tmp_path / "run")
 
 
 def test_latency_is_measured_by_the_coordinator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

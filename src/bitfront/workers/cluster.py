@@ -122,6 +122,11 @@ def _check(address: str) -> None:
         raise InputError(
             f"No Ray cluster answers at {address} within {_ANSWER:.0f} seconds. {_HELP}"
         ) from None
+    if done.returncode and "AuthenticationError" in done.stderr:
+        raise InputError(
+            f"The Ray cluster at {address} wants a token, and this is not the one: set RAY_AUTH_MODE=token here, "
+            "and give the cluster's token as ~/.ray/auth_token or in RAY_AUTH_TOKEN."
+        )
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(f"There is no Ray cluster at {address} ({said.rstrip('.')}). {_HELP}")
