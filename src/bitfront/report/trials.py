@@ -65,13 +65,19 @@ class Trials(tuple[Trial, ...]):
     def to_csv(self, path: str | Path) -> None:
         """Write a CSV file (RFC 4180, UTF-8); cells that don't apply are empty. Needs no other package.
 
+        Text that a spreadsheet would take for a formula, the name of a layer such as ``=cmd``, gets an
+        apostrophe in front.
+
         Raises:
             BitfrontError: the file can't be written; what was there before still is.
         """
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns())
-        writer.writeheader()
-        writer.writerows(self.rows())
+        writer.writerow({name: _plain(name) for name in self.columns()})
+        for row in self.rows():
+            writer.writerow(
+                {key: _plain(value) if isinstance(value, str) else value for key, value in row.items()}
+            )
         write_whole(Path(path), text.getvalue())
 
     def to_parquet(self, path: str | Path) -> None:
@@ -120,6 +126,10 @@ class Trials(tuple[Trial, ...]):
 
 def _reason(trial: Trial) -> str | None:
     return trial.outcome.reason if isinstance(trial.outcome, Failure) else None
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _absent(what: str, package: str) -> InputError:
