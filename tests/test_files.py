@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitfront.errors import BitfrontError, RunError
-from bitfront.files import Lock, write_bytes_whole, write_whole
+from bitfront.files import Lock, is_file, read_file, write_bytes_whole, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -65,3 +65,60 @@ def test_a_lock_dies_with_its_owner(tmp_path: Path) -> None:
         owner.send_signal(signal.SIGKILL)
         owner.wait()
     Lock(tmp_path).release()
+
+
+@pytest.mark.parametrize("kind", ["link", "dead link", "loop", "fifo", "folder"])
+def test_a_lock_never_leaves_its_directory(tmp_path: Path, kind: str) -> None:
+    """Nor does it empty what a link leads to, or wait for a pipe."""
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run.mkdir()
+    elsewhere.write_text("precious") if kind == "link" else None
+    if kind == "fifo":
+        os.mkfifo(run / "lock")
+        Lock(run).release()
+        return
+    if kind == "folder":
+        (run / "lock").mkdir()
+    else:
+        (run / "lock").symlink_to(run / "lock" if kind == "loop" else elsewhere)
+    with pytest.raises(RunError, match="can't be written"):
+        Lock(run)
+    assert elsewhere.exists() == (kind == "link")
+    assert kind != "link" or elsewhere.read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo", "file"])
+def test_a_temporary_name_that_is_taken(tmp_path: Path, kind: str) -> None:
+    path, elsewhere, temporary = tmp_path / "a.txt", tmp_path / "elsewhere", tmp_path / ".a.txt.partial"
+    elsewhere.write_text("precious")
+    match kind:
+        case "link":
+            temporary.symlink_to(elsewhere)
+        case "fifo":
+            os.mkfifo(temporary)
+        case _:
+            temporary.write_text("half of it")
+    write_whole(path, "whole")
+    assert path.read_text() == "whole"
+    assert elsewhere.read_text() == "precious"
+    assert not temporary.exists()
+
+
+def test_only_ordinary_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\0\xff")
+    assert read_file(tmp_path / "file") == b"\0\xff"
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name, says in (
+        ("fifo", "no ordinary file"),
+        ("zero", "no ordinary file"),
+        (".", "Is a directory"),
+        ("loop", "Too many levels"),
+        ("none", "No such file"),
+        ("x" * 300, "File name too long"),
+    ):
+        with pytest.raises(OSError, match=says):
+            read_file(tmp_path / name)
+        assert not is_file(tmp_path / name)
+    assert is_file(tmp_path / "file")

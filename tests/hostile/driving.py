@@ -82,7 +82,7 @@ def _kind(status: int, said: str) -> Kind:
     if status == 0 or (status == 1 and not said):  # verify says of a run that it is different
         return "done"
     clear = (
-        said.startswith("Error: ")
+        said.startswith("Error:")
         and "Traceback" not in said
         and "bitfront failed: " not in said
         and "\n\n" not in said

@@ -21,7 +21,7 @@ from bitfront.errors import ModelError
 from bitfront.graph.attention import split_attention
 from bitfront.graph.build import build_graph
 from bitfront.graph.calling import Calling, Inputs, calling, entering, output_names, returns_plain
-from bitfront.graph.checks import check_program
+from bitfront.graph.checks import check_names, check_program
 from bitfront.graph.functional import make_functional
 from bitfront.graph.model import Graph
 
@@ -66,6 +66,7 @@ def trace(model: nn.Module, inputs: Inputs, name: str = "") -> Program:
     split_attention(exported.graph)
     exported.graph_module.recompile()
     built = build_graph(exported, batch_size, name or type(model).__name__)
+    check_names(built.graph)
     return Program(
         graph=built.graph,
         exported=exported,

@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from bitfront.errors import ModelError
+from bitfront.graph.model import Graph
 from bitfront.graph.nodes import arguments, output_tensors, symbol
 
 _ADVICE = "Use x.shape[0] or -1 for the batch in its reshapes, and no other use of its size."
@@ -102,3 +103,14 @@ def _draws(given: dict[str, Any]) -> bool:
     """Whether a call that may be random is; most of these are told when they are to be."""
     switches = [given[name] for name in ("train", "training", "dropout_p") if name in given]
     return all(switches)
+
+
+def check_names(graph: Graph) -> None:
+    """ModelError where the name of a layer is no text that a file can hold: half of a surrogate pair is in it."""
+    for name in (*(operation.name for operation in graph.operations), *(p.name for p in graph.parameters)):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ModelError(
+                f"The layer {name!r} can't be written into any file: its name is no text."
+            ) from error

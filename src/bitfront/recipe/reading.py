@@ -39,7 +39,7 @@ def read(path: Path, changes: tuple[str, ...] = ()) -> tuple[Recipe, list[str]]:
 
 def _text(path: Path) -> str:
     """The text of a file, or of a pipe that a shell made: `bitfront search <(…)`."""
-    if not path.is_relative_to("/dev"):
+    if path != Path("/dev/stdin") and not path.is_relative_to("/dev/fd"):
         return read_file(path).decode()
     with path.open("rb") as file:
         data = file.read(_MOST + 1)

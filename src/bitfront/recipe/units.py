@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import isfinite, isnan
 
 from bitfront.errors import suggest
 
@@ -96,9 +96,11 @@ def bound(text: float | int | str, unit: str) -> Bound:
     Raises:
         ValueError: the text is none of these.
     """
-    if isinstance(text, str) and "baseline" in text:
-        return _relative(text.strip(), unit)
-    return Bound(0.0, quantity(text, unit))
+    relative = isinstance(text, str) and "baseline" in text
+    found = _relative(text.strip(), unit) if relative else Bound(0.0, quantity(text, unit))
+    if not (isfinite(found.factor) and isfinite(found.offset)):
+        raise ValueError(f"{text} is no limit, but infinite")
+    return found
 
 
 def _relative(text: str, unit: str) -> Bound:

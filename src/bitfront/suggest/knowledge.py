@@ -85,7 +85,7 @@ def knowledge(run: Path, lows: Sequence[str], highs: Sequence[str]) -> Knowledge
     goals = job.goals
     costs = {cost.metric.name: cost.compile(job.graph) for cost in goals.costs}
     known = [Known(_complete(trial, costs)) for trial in contents.trials]
-    known += [Known(_complete(trial, costs), True) for trial in read_suggestions(run)]
+    known += [Known(_complete(trial, costs), True) for trial in _suggestions(run, contents.header)]
     logged = next((trial.values for trial in contents.trials if trial.assignment == FLOAT), None)
     if logged is None:
         raise RunError(f"The run '{run}' holds no trial of the float model.")
@@ -107,6 +107,15 @@ def _complete(trial: Trial, costs: Mapping[str, Compiled]) -> Trial:
         missing = {name: cost(trial.assignment) for name, cost in costs.items() if name not in outcome.values}
         outcome = replace(outcome, values={**outcome.values, **missing})
     return Trial(trial.number, trial.batch, trial.assignment, outcome)
+
+
+def _suggestions(run: Path, header: Mapping[str, Any]) -> list[Trial]:
+    """What suggestions added; RunError where one of them lacks a metric of the run."""
+    found = read_suggestions(run)
+    for trial in found:
+        if not trial.failed and (lacking := [name for name in header["metrics"] if name not in trial.values]):
+            raise RunError(f"Suggestion {trial.number} in '{run / SUGGESTIONS}' has no {lacking[0]}.")
+    return found
 
 
 def read_suggestions(run: Path) -> list[Trial]:
