@@ -53,7 +53,9 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
+    from shutil import get_terminal_size
     from textwrap import fill
 
     text = f"Error: {' '.join(message.split())}"
-    print(fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
+    width = min(100, get_terminal_size().columns) if sys.stderr.isatty() else 100
+    print(fill(text, width, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

@@ -19,12 +19,18 @@ def people() -> Console:
 
 def note(text: str) -> None:
     """A remark for people."""
-    people().print(f"[yellow]note:[/yellow] {_plain(text)}", soft_wrap=True)
+    _print(f"[yellow]note:[/yellow] {_plain(text)}")
 
 
 def say(text: str) -> None:
     """A line for people."""
-    people().print(_plain(text), soft_wrap=True)
+    _print(_plain(text))
+
+
+def _print(text: str) -> None:
+    """On a terminal lines end between words; for whoever reads a pipe a remark is one line."""
+    out = people()
+    out.print(text, soft_wrap=not out.is_terminal)
 
 
 def announce(recipe: Recipe, notes: Iterable[str]) -> None:
