@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bitfront.latency.metrics import MEASURED
-from bitfront.metric import Limit
+from bitfront.metric import Limit, Metric
 from bitfront.report.page import page
 from bitfront.report.page_layers import Heat, heat_of
 from bitfront.report.page_points import FAINT
-from bitfront.report.page_source import Source
+from bitfront.report.page_source import Source, axes
+from tests.report.colours import contrast
 from tests.report.pages import ACCURACY, BIT_OPS, LOSS, SIZE, Made
 
 HOSTILE = (
@@ -326,18 +327,6 @@ def test_cells_of_the_heat_map_are_named_where_they_are_few() -> None:
     assert ">int8c</text>" not in many.svg()
 
 
-def contrast(one: str, other: str) -> float:
-    """Of two colours, by WCAG 2.2: 1 … 21."""
-
-    def light(colour: str) -> float:
-        parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-        r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-
-    high, low = sorted((light(one), light(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
 @pytest.mark.parametrize("count", range(2, 12))
 def test_names_in_the_heat_map_can_be_read(count: int) -> None:
     formats = tuple(f"int{bits}" for bits in range(2, 2 + count))
@@ -346,3 +335,8 @@ def test_names_in_the_heat_map_can_be_read(count: int) -> None:
     assert [name for _, name in inks] == list(heat.formats)
     for ink, name in inks:
         assert contrast({"#000": "#000000", "#fff": "#ffffff"}[ink], heat.colour(name)) >= 4.5, name
+
+
+@pytest.mark.parametrize("objectives", [(ACCURACY, SIZE), (SIZE, ACCURACY), (SIZE, ACCURACY, BIT_OPS)])
+def test_the_scatter_begins_with_a_cost_across_and_a_quality_up(objectives: tuple[Metric, ...]) -> None:
+    assert axes(Made(objectives=objectives).source()) == (SIZE, ACCURACY)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bitfront.metric import Limit
+from bitfront.report.numbers import human
 from bitfront.report.page import page
 from tests.report.browser import Browser, needs_chromium, opened
 from tests.report.pages import ACCURACY, BIT_OPS, LOSS, SIZE, Made
@@ -268,3 +269,11 @@ def test_in_print_the_recipe_is_open(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("document.querySelector('details').open") is False
     browser.run("dispatchEvent(new Event('beforeprint'))")
     assert browser.run("document.querySelector('details').open") is True
+
+
+def test_numbers_are_spelled_as_on_the_rest_of_the_page(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, Made(), tmp_path)
+    values = (0.123456, 5.0, 12.0, 999.5, 1234.0, 1234.6, 9999.4, 9999.6, 12345.678, 3.2e9, 1.5e16, 271828.18)
+    for unit in ("", "bytes", "fraction", "ms", "dB", "nats"):
+        found = browser.run(f"{[*values, *(-v for v in values)]}.map(v => human(v, '{unit}'))")
+        assert found == [human(value, unit) for value in (*values, *(-v for v in values))], unit

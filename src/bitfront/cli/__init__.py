@@ -59,9 +59,11 @@ def _explain(error: Exception) -> int:
 
 
 def _say(message: str) -> None:
+    from shutil import get_terminal_size
     from textwrap import fill
 
     from bitfront.cli.visible import paragraph
 
     text = f"Error: {paragraph(message)}"
-    print(fill(text, 100, break_long_words=False, break_on_hyphens=False), file=sys.stderr)
+    width = min(100, get_terminal_size().columns) if sys.stderr.isatty() else 100
+    print(fill(text, width, break_long_words=False, break_on_hyphens=False), file=sys.stderr)

@@ -33,12 +33,18 @@ def people() -> Console:
 
 def note(text: str) -> None:
     """A remark for people."""
-    people().print(Text.assemble(("note:", "yellow"), f" {visible(text)}"), soft_wrap=True)
+    _print(Text.assemble(("note:", "yellow"), f" {visible(text)}"))
 
 
 def say(text: str) -> None:
     """A line for people."""
-    people().print(text, markup=False, soft_wrap=True)
+    _print(Text(visible(text)))
+
+
+def _print(text: Text) -> None:
+    """On a terminal lines end between words; for whoever reads a pipe a remark is one line."""
+    out = people()
+    out.print(text, soft_wrap=not out.is_terminal)
 
 
 def announce(recipe: Recipe, notes: Iterable[str]) -> None:

@@ -64,8 +64,9 @@ def show(results: Results) -> None:
     document = results.to_json()
     metrics = list(results.shown_metrics)
     out = console.screen()
-    out.print(headline(document, metrics), soft_wrap=True, markup=False)
-    out.print(front_table(document, metrics))
+    whole = not out.is_terminal  # a reader at the other end of a pipe wants a sentence on one line
+    out.print(headline(document, metrics), soft_wrap=whole, markup=False)
+    out.print(front_table(document, metrics, out.width))
     if (hidden := len(document["front"]) - len(shown_members(document))) > 0:
         out.print(f"{hidden} more of the front in front.json.\n", markup=False)
     size = results.space.size
@@ -75,11 +76,11 @@ def show(results: Results) -> None:
         f"{share} evaluated ({_percent(distinct, size)}), {document['failed']} failed, "
         f"{duration(results.seconds)}; {STOPS[_stop(results.progress)]}.",
         markup=False,
-        soft_wrap=True,
+        soft_wrap=whole,
     )
     if results.knee is not None and len(results.knee.assignment) <= 12:
         chosen = ", ".join(f"{site} {name}" for site, name in results.knee.assignment.items())
-        out.print(f"★ trial {results.knee.trial.number}: {chosen}", markup=False, soft_wrap=True)
+        out.print(f"★ trial {results.knee.trial.number}: {chosen}", markup=False, soft_wrap=whole)
 
 
 def _stop(progress: Progress) -> str:

@@ -9,28 +9,47 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from bitfront.metric import Metric
+from bitfront.report.fitting import WIDTH, fitting, heading
 from bitfront.report.numbers import compared, duration, human
 
 
 def trial_table(
-    records: Sequence[Mapping[str, Any]], baseline: Mapping[str, float], metrics: Sequence[Metric]
+    records: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, float],
+    metrics: Sequence[Metric],
+    width: int = WIDTH,
 ) -> Table:
-    """Each fine-tuned trial beside the one it came from, with what training it took."""
+    """Each fine-tuned trial beside the one it came from, with what training it took.
+
+    What compares with the float model is left out where it doesn't fit.
+    """
+    return fitting((_trial_table(records, baseline, metrics, compare) for compare in (True, False)), width)
+
+
+def _trial_table(
+    records: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, float],
+    metrics: Sequence[Metric],
+    compare: bool,
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial")
     table.add_column("from", justify="right")
     changed = changing(records, metrics)
     for metric in metrics:
         if metric in changed:
-            table.add_column(f"{metric.name} before", justify="right")
-        table.add_column("after" if metric in changed else metric.name, justify="right", no_wrap=True)
-    table.add_column("training", justify="right", no_wrap=True)
+            table.add_column(heading(f"{metric.name} before"), justify="right")
+        name = "after" if metric in changed else heading(metric.name)
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("training", justify="right", overflow="fold")
     for record in records:
         cells: list[str] = []
         for metric in metrics:
             if metric in changed:
-                cells.append(_cell(record["before"], baseline, metric))
-            cells.append("failed" if record["failed"] else _cell(record["metrics"], baseline, metric))
+                cells.append(_cell(record["before"], baseline, metric, compare))
+            cells.append(
+                "failed" if record["failed"] else _cell(record["metrics"], baseline, metric, compare)
+            )
         table.add_row(
             str(record["trial"]), str(record["parent"]), *cells, duration(float(record["training_seconds"]))
         )
@@ -47,21 +66,34 @@ def changing(records: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) ->
 
 
 def front_table(
-    members: Sequence[Mapping[str, Any]], baseline: Mapping[str, float], metrics: Sequence[Metric]
+    members: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, float],
+    metrics: Sequence[Metric],
+    width: int = WIDTH,
 ) -> Table:
-    """The members of a front."""
+    """The members of a front; what compares with the float model is left out where it doesn't fit."""
+    return fitting((_front_table(members, baseline, metrics, compare) for compare in (True, False)), width)
+
+
+def _front_table(
+    members: Sequence[Mapping[str, Any]],
+    baseline: Mapping[str, float],
+    metrics: Sequence[Metric],
+    compare: bool,
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("trial")
     for metric in metrics:
-        table.add_column(metric.name, justify="right", no_wrap=True)
+        table.add_column(heading(metric.name), justify="right", overflow="fold")
     for member in members:
         name = str(member["trial"]) + (f" (from {member['parent']})" if "parent" in member else "")
-        table.add_row(name, *(_cell(member["metrics"], baseline, metric) for metric in metrics))
+        table.add_row(name, *(_cell(member["metrics"], baseline, metric, compare) for metric in metrics))
     return table
 
 
-def _cell(values: Mapping[str, Any], baseline: Mapping[str, float], metric: Metric) -> str:
+def _cell(values: Mapping[str, Any], baseline: Mapping[str, float], metric: Metric, compare: bool) -> str:
     if metric.name not in values:
         return ""
     value = float(values[metric.name])
-    return f"{human(value, metric.unit)} ({compared(value, baseline[metric.name], metric)})"
+    beside = f" ({compared(value, baseline[metric.name], metric)})" if compare else ""
+    return human(value, metric.unit) + beside

@@ -10,6 +10,7 @@ from bitfront.metric import Metric
 
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _DECIMAL = ("", "k", "M", "G", "T", "P")
+_MANY, _HUGE = 9999.5, 1e18  # from where on a number is shortened, and where no name of a size is left
 
 
 def human(value: float, unit: str) -> str:
@@ -17,6 +18,8 @@ def human(value: float, unit: str) -> str:
 
     >>> human(65536, "bytes"), human(0.9871, "fraction"), human(1234567, "")
     ('64.0 KiB', '98.71%', '1.23 M')
+    >>> human(27182.8, ""), human(3.2e25, "")
+    ('27.18 k', '3.2e+25')
     """
     if not math.isfinite(value):
         return f"{value}"
@@ -26,9 +29,12 @@ def human(value: float, unit: str) -> str:
         return f"{value:.2%}"
     if unit == "s":
         return duration(value)
+    if abs(value) >= _HUGE:
+        return f"{value:.3g}"
     if float(value).is_integer() and abs(value) >= 10:
         return _scaled(value, 1000, _DECIMAL, "{:.0f}", "{:.3g} {}")
-    return f"{value:.4g}" + (f" {unit}" if unit in ("dB", "ms") else "")
+    short = _scaled(value, 1000, _DECIMAL, "", "{:.4g} {}") if abs(value) >= _MANY else f"{value:.4g}"
+    return short + (f" {unit}" if unit in ("dB", "ms") else "")
 
 
 def _scaled(value: float, base: int, names: tuple[str, ...], small: str, large: str) -> str:
@@ -66,10 +72,14 @@ def compared(value: float, baseline: float, metric: Metric) -> str:
         return f"{(value - baseline) * 100:+.1f} pt"
     if baseline > 0 and value > 0 and metric.goal == "min" and metric.unit != "nats":
         ratio = baseline / value
-        if ratio <= 1:
-            return f"×{1 / ratio:.1f}"
-        return f"1/{ratio:.1f}" if ratio < 9.95 else f"1/{ratio:,.0f}"
+        return f"×{_times(1 / ratio)}" if ratio <= 1 else f"1/{_times(ratio)}"
     return f"{value - baseline:+.3g}"
+
+
+def _times(ratio: float) -> str:
+    if ratio < 9.95:
+        return f"{ratio:.1f}"
+    return f"{ratio:,.0f}" if ratio < _MANY else f"{ratio:.0e}"
 
 
 def compared_in_words(value: float, baseline: float, metric: Metric) -> str:

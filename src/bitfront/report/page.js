@@ -27,11 +27,12 @@ function scaled(value, base, names, small, large) {
 }
 function human(value, unit) {
   if (value === null) return "not finite";
-  if (unit === "bytes") return scaled(value, 1024, ["B", "KiB", "MiB", "GiB"], (v) => v.toFixed(0), (v) => v.toFixed(1));
+  if (unit === "bytes") return scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"], (v) => v.toFixed(0), (v) => v.toFixed(1));
   if (unit === "fraction") return (value * 100).toFixed(2) + "%";
-  if (Number.isInteger(value) && Math.abs(value) >= 10)
-    return scaled(value, 1000, ["", "k", "M", "G", "T", "P"], (v) => v.toFixed(0), (v) => String(+v.toPrecision(3)));
-  return String(+value.toPrecision(4)) + (unit === "dB" || unit === "ms" ? " " + unit : "");
+  const shortly = (digits) => scaled(value, 1000, ["", "k", "M", "G", "T", "P"], (v) => v.toFixed(0), (v) => String(+v.toPrecision(digits)));
+  if (Math.abs(value) >= 1e18) return value.toPrecision(3);
+  if (Number.isInteger(value) && Math.abs(value) >= 10) return shortly(3);
+  return (Math.abs(value) >= 9999.5 ? shortly(4) : String(+value.toPrecision(4))) + (unit === "dB" || unit === "ms" ? " " + unit : "");
 }
 function formatOf(letter) {
   const code = letter.charCodeAt(0);

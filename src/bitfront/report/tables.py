@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,32 +10,50 @@ from rich.markup import escape
 from rich.table import Table
 
 from bitfront.metric import Metric
+from bitfront.report.fitting import WIDTH, fitting, heading
 from bitfront.report.numbers import compared, compared_in_words, human, uniform_label
 
 ROWS = 20  # of the front on a terminal; front.json has all
 
 
-def front_table(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Table:
+def front_table(document: Mapping[str, Any], metrics: Sequence[Metric], width: int = WIDTH) -> Table:
     """The front under the float model and the uniform assignments; the knee has a star.
 
-    `document` is what `search --json` prints. Fits 80 columns with two metrics; with more of them, or with
-    their weighted sum beside them, the columns that compare with the float model are left out.
+    `document` is what `search --json` prints. Where all of it doesn't fit into `width` columns, what compares
+    with the float model is left out first, then test values, then the last metrics; what is missing is named.
     """
-    summed = "baseline_sum" in document
-    compare = len(metrics) + summed <= 2
+    return fitting(_layouts(document, metrics), width)
+
+
+def _layouts(document: Mapping[str, Any], metrics: Sequence[Metric]) -> Iterator[Table]:
+    tested = [metric for metric in metrics if metric.name in document["baseline_test"]][:1]
+    yield _front_table(document, metrics, tested, compare=True)
+    yield _front_table(document, metrics, tested, compare=False)
+    for count in range(len(metrics), 0, -1):
+        table = _front_table(document, metrics[:count], [], compare=False)
+        missing = [metric.name for metric in metrics[count:]]
+        missing += [f"test {metric.name}" for metric in tested]
+        if missing:
+            table.caption = f"No room for {', '.join(missing)}: report.html has all."
+            table.caption_justify = "left"
+        yield table
+
+
+def _front_table(
+    document: Mapping[str, Any], metrics: Sequence[Metric], tested: Sequence[Metric], compare: bool
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("trial", overflow="fold")
     for metric in metrics:
-        table.add_column(metric.name, justify="right", overflow="fold")
+        table.add_column(heading(metric.name), justify="right", overflow="fold")
         if compare:
             table.add_column(
                 "" if metric.unit == "nats" else "of float", style="dim", justify="right", no_wrap=True
             )
-    if summed:
+    if "baseline_sum" in document:
         table.add_column("sum", justify="right", overflow="fold")
-    tested = [metric for metric in metrics if metric.name in document["baseline_test"]][:1]
     for metric in tested:
-        table.add_column(f"test {metric.name} [95%]", justify="right", no_wrap=True)
+        table.add_column(heading(f"test {metric.name} [95%]", 20), justify="right", overflow="fold")
     baseline = document["baseline"]
     table.add_row(
         "float",
