@@ -30,7 +30,8 @@ class Checkpoint:
         optimizer: state of the optimizer.
         schedule: state of the learning rate's schedule.
         order: state of the generator that orders the examples.
-        random: state of torch's own generator, from which dropout draws.
+        random: state of torch's own generator, from which dropout draws on the processor.
+        gpu_random: that of the GPU's generator where training runs on one, else empty.
     """
 
     identity: str
@@ -42,6 +43,7 @@ class Checkpoint:
     schedule: dict[str, Any]
     order: Tensor
     random: Tensor
+    gpu_random: list[Tensor]
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,7 +63,9 @@ def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        found = torch.load(path, weights_only=True)
+        found = torch.load(
+            path, map_location="cpu", weights_only=True
+        )  # what takes it up puts it where it belongs
         checkpoint = Checkpoint(**found)
     except (OSError, RuntimeError, UnpicklingError, TypeError, EOFError, ValueError) as error:
         raise RunError(

@@ -143,7 +143,7 @@ def train(
         DivergedError: the loss becomes NaN or infinite.
         TrainingError: the model can't be trained on a single example at a time, and would be.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=_gpus(examples)):
         torch.manual_seed(settings.seed)
         return _train(learner, examples, settings, watch, checkpoint, key)
 
@@ -159,8 +159,9 @@ def _train(
     schedule = _schedule(optimizer, settings, total)
     progress = _Progress()
     identity = _identity(settings, key)
+    gpus = _gpus(examples)
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)) is not None:
-        progress = _resume(found, learner, optimizer, schedule, generator)
+        progress = _resume(found, learner, optimizer, schedule, generator, gpus)
     begun = time.perf_counter() - (progress.epochs[-1].seconds if progress.epochs else 0.0)
     for number in range(len(progress.epochs) + 1, epochs + 1):
         if _tired(progress, settings):
@@ -179,7 +180,8 @@ def _train(
         if settings.keep == "best" and epoch.better_than(progress.best):
             progress.best, progress.best_state = epoch, learner.state()
         if checkpoint is not None:
-            write_checkpoint(checkpoint, _state(identity, learner, optimizer, schedule, generator, progress))
+            state = _state(identity, learner, optimizer, schedule, generator, progress, gpus)
+            write_checkpoint(checkpoint, state)
         watch(epoch)
     if settings.keep == "best" and progress.best_state:
         learner.load(progress.best_state)
@@ -194,6 +196,12 @@ def epochs_done(checkpoint: Path, settings: Settings, key: str) -> list[Epoch]:
 
 def _identity(settings: Settings, key: str) -> str:
     return f"{key} {asdict(settings)}"
+
+
+def _gpus(examples: Examples) -> list[torch.device]:
+    """Where a model may draw random numbers beside the processor."""
+    device = examples.inputs[0].device
+    return [device] if device.type == "cuda" else []
 
 
 def _tired(progress: _Progress, settings: Settings) -> bool:
@@ -281,6 +289,7 @@ def _state(
     schedule: Any,
     generator: torch.Generator,
     progress: _Progress,
+    gpus: Sequence[torch.device],
 ) -> Checkpoint:
     return Checkpoint(
         identity=identity,
@@ -292,6 +301,7 @@ def _state(
         schedule=schedule.state_dict(),
         order=generator.get_state(),
         random=torch.get_rng_state(),
+        gpu_random=[torch.cuda.get_rng_state(gpu) for gpu in gpus],
     )
 
 
@@ -301,11 +311,14 @@ def _resume(
     optimizer: torch.optim.Optimizer,
     schedule: Any,
     generator: torch.Generator,
+    gpus: Sequence[torch.device],
 ) -> _Progress:
     learner.load(found.learner)
     optimizer.load_state_dict(found.optimizer)
     schedule.load_state_dict(found.schedule)
     generator.set_state(found.order)
     torch.set_rng_state(found.random)
+    for gpu, state in zip(gpus, found.gpu_random, strict=False):
+        torch.cuda.set_rng_state(state, gpu)
     epochs = [Epoch(**record) for record in found.epochs]
     return _Progress(epochs, Epoch(**found.best), found.best_state)
