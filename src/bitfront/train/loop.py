@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bitfront.errors import DataError
 from bitfront.runtime.data import Examples
-from bitfront.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from bitfront.train.checkpoint import Changing, Checkpoint, read_checkpoint, write_checkpoint
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "constant"]
@@ -159,9 +159,9 @@ def _train(
     schedule = _schedule(optimizer, settings, total)
     progress = _Progress()
     identity = _identity(settings, key)
-    gpus = _gpus(examples)
+    changing = Changing(learner, optimizer, schedule, generator, _gpus(examples))
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)) is not None:
-        progress = _resume(found, learner, optimizer, schedule, generator, gpus)
+        progress = _resumed(found, changing)
     begun = time.perf_counter() - (progress.epochs[-1].seconds if progress.epochs else 0.0)
     for number in range(len(progress.epochs) + 1, epochs + 1):
         if _tired(progress, settings):
@@ -180,8 +180,7 @@ def _train(
         if settings.keep == "best" and epoch.better_than(progress.best):
             progress.best, progress.best_state = epoch, learner.state()
         if checkpoint is not None:
-            state = _state(identity, learner, optimizer, schedule, generator, progress, gpus)
-            write_checkpoint(checkpoint, state)
+            write_checkpoint(checkpoint, _kept(identity, changing, progress))
         watch(epoch)
     if settings.keep == "best" and progress.best_state:
         learner.load(progress.best_state)
@@ -282,43 +281,17 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: Settings, total: int) 
     return schedulers.ConstantLR(optimizer, factor=1.0)
 
 
-def _state(
-    identity: str,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    generator: torch.Generator,
-    progress: _Progress,
-    gpus: Sequence[torch.device],
-) -> Checkpoint:
+def _kept(identity: str, changing: Changing, progress: _Progress) -> Checkpoint:
     return Checkpoint(
         identity=identity,
         epochs=[asdict(epoch) for epoch in progress.epochs],
         best=asdict(progress.best),
         best_state=progress.best_state,
-        learner=learner.state(),
-        optimizer=optimizer.state_dict(),
-        schedule=schedule.state_dict(),
-        order=generator.get_state(),
-        random=torch.get_rng_state(),
-        gpu_random=[torch.cuda.get_rng_state(gpu) for gpu in gpus],
+        **changing.state(),
     )
 
 
-def _resume(
-    found: Checkpoint,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    generator: torch.Generator,
-    gpus: Sequence[torch.device],
-) -> _Progress:
-    learner.load(found.learner)
-    optimizer.load_state_dict(found.optimizer)
-    schedule.load_state_dict(found.schedule)
-    generator.set_state(found.order)
-    torch.set_rng_state(found.random)
-    for gpu, state in zip(gpus, found.gpu_random, strict=False):
-        torch.cuda.set_rng_state(state, gpu)
+def _resumed(found: Checkpoint, changing: Changing) -> _Progress:
+    changing.load(found)
     epochs = [Epoch(**record) for record in found.epochs]
     return _Progress(epochs, Epoch(**found.best), found.best_state)
