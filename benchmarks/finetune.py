@@ -1,10 +1,11 @@
 """What fine-tuning gives back: accuracy in float, after rounding alone, and after training with the quantizers.
 
-python benchmarks/finetune.py digits | tables | jets [PATH] | rounding | resnet [EPOCHS [COPIES]]
+python benchmarks/finetune.py digits | tables | jets [PATH] | resnet [EPOCHS [COPIES]]
 
 Every figure is measured here, on the machine that runs it, on test examples that took part in nothing: neither in
 training, nor in choosing an epoch (the last one counts). The data lies in the folder named by BITFRONT_DATA, and is
-real but for the jets' stand-in.
+real but for the jets' stand-in. The real jets are read from PATH, from what BITFRONT_JETS names, or from `jets` in
+that folder: a file or a folder of files, as `bitfront.zoo.jets` takes it.
 """
 
 from __future__ import annotations
@@ -38,18 +39,24 @@ from bitfront.train.tuned import outputs_of
 
 Data = dict[str, tuple[Tensor, Tensor]]
 
-# Accuracies of others, of other networks trained on other examples: for orientation. LogicNets: Umuroglu et al.
-# 2020, arXiv:2004.03021; AutoQ of QKeras as reported in the repository hawq-jet-tagging.
+# Accuracies of others on the real jets, each as its source says it: who, what, accuracy, where it stands.
 PUBLISHED = (
-    ("QKeras AutoQ, mixed bits (from hawq-jet-tagging)", 0.7279),
-    ("LogicNets S / M / L", (0.694, 0.719, 0.730)),
+    ("QKeras, AutoQ", "16-64-32-32-5; weights of 4, 2, 2, 2 bits", "72.79%", "test set, in a notebook [1]"),
+    ("Keras 3, float", "16-64-32-32-5", "about 75%", "expected, on a page of QKeras V3 [2]"),
+    ("LogicNets JSC-S, -M, -L", "look-up tables", "68.8%, 71.5%, 72.6%", "its repository [3]"),
+)
+SOURCES = (
+    "[1] github.com/fastmachinelearning/hawq-jet-tagging, training/jet_tagging/autoqkeras/qkeras_precision.ipynb",
+    "[2] fastmachinelearning.org/tools, QKerasV3: Bringing Next-Gen Quantization-Aware Training to Keras 3",
+    "[3] github.com/Xilinx/logicnets, examples/jet_substructure/README.md: a reimplementation of Umuroglu et al. "
+    "2020, arXiv:2004.03021; the state of it in the fork nickfraser/logicnets has 69.4%, 71.9%, 73.0%",
 )
 
 
 def main() -> None:
     """Print the table that was asked for."""
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    names = {"digits": digits, "tables": tables, "jets": jets, "rounding": rounding, "resnet": resnet}
+    names = {"digits": digits, "tables": tables, "jets": jets, "resnet": resnet}
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.exit(f"usage: {sys.argv[0]} {' | '.join(names)}")
     names[sys.argv[1]](*sys.argv[2:])
@@ -110,19 +117,25 @@ def tables() -> None:
 
 
 def jets(path: str = "") -> None:
-    """The jet tagger 16-64-32-32-5; on the real jets where a path is given, else on invented data."""
-    made = zoo.jets(path) if path else zoo.jets_synthetic()
+    """The jet tagger 16-64-32-32-5, on the real jets where there is a file of them, else on invented data."""
+    source = path or os.environ.get("BITFRONT_JETS", "")
+    if not source and (SHARED / "jets").exists():
+        source = str(SHARED / "jets")
+    made = zoo.jets(source) if source else zoo.jets_synthetic()
     print(
-        "real jets" if path else "INVENTED data in the shape of the jets: compare it with nothing published"
+        f"Real jets, from {Path(source).name}: {len(made['test'][1]):,} test examples.\n"
+        if source
+        else "INVENTED data in the shape of the jets: no figure of ours can be compared with a published one.\n"
     )
     torch.manual_seed(0)
     model = zoo.jsc_mlp()
     fit(model, _examples(made["train"]), _examples(made["search"]), Settings(20, 0.003, 256, 0))
     _six_bits(model, made | {"search": made["test"]}, few=False)
-    print("\nPublished, by others on the real jets:")
-    for name, accuracy in PUBLISHED:
-        figures = accuracy if isinstance(accuracy, tuple) else (accuracy,)
-        print(f"- {name}: {' / '.join(f'{figure:.2%}' for figure in figures)}")
+    print("\nPublished by others, on the real jets:\n\n| who | network | accuracy | where it stands |")
+    print("| --- | --- | --- | --- |")
+    for row in PUBLISHED:
+        print(f"| {' | '.join(row)} |")
+    print("\n" + "\n".join(SOURCES))
 
 
 def _six_bits(model: nn.Module, data: Data, few: bool) -> None:
@@ -135,40 +148,6 @@ def _six_bits(model: nn.Module, data: Data, few: bool) -> None:
     job = make_job(model, data, [{"match": "type:linear", **names}])
     table = FinetuneTable(epochs=20, batch_size=256, learning_rate=0.003)
     _compare(job, [uniform(job, weight, given) for weight, given in pairs], table)
-
-
-def rounding() -> None:
-    """Weights alone in few bits, without training: rounded to nearest, and so that outputs change least."""
-    models = load_shared_models()
-    cases: dict[str, tuple[nn.Module, Data]] = {}
-    for name, model in (("letter", models.letter_mlp()), ("dry_bean", models.dry_bean_mlp())):
-        stored = np.load(SHARED / f"tabular/{name}.npz")
-        x, y = (torch.from_numpy(stored[f"{part}_train"][:4096]) for part in "xy")
-        held = torch.from_numpy(stored["x_test"]), torch.from_numpy(stored["y_test"]).long()
-        cases[name] = model, {"calibration": (x, y.long()), "search": held}
-    train, test = (np.load(SHARED / f"cifar10/{name}.npz") for name in ("train1024", "test761"))
-    cases["ResNet-20"] = (
-        models.resnet20(),
-        {
-            "calibration": (normalised(train["x"][:256]), torch.from_numpy(train["y"][:256]).long()),
-            "search": (normalised(test["x"]), torch.from_numpy(test["y"]).long()),
-        },
-    )
-    names = ["int5c", "int4c", "int3c", "int2c"]
-    rules = [{"match": kind, "weight": names} for kind in ("type:conv2d", "type:linear")]
-    print("| network | float | weights | to nearest | calibrated | seconds of rounding |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, (model, data) in cases.items():
-        jobs = [make_job(model, data, rules, rounding=how) for how in ("nearest", "calibrated")]
-        for bits in names:
-            candidate = uniform(jobs[0], bits, "")
-            found = [job.evaluator.evaluate([FLOAT, candidate]) for job in jobs]
-            spent = jobs[1].spent.seconds["quantize"]
-            print(
-                f"| {name} | {_accuracy(found[0][0]):.2%} | {bits} | {_accuracy(found[0][1]):.2%} "
-                f"| {_accuracy(found[1][1]):.2%} | {spent:.1f} |",
-                flush=True,
-            )
 
 
 def resnet(epochs: str = "6", copies: str = "4") -> None:
@@ -217,7 +196,6 @@ def make_job(
     data: Any,
     rules: list[dict[str, Any]],
     search: dict[str, Any] | None = None,
-    rounding: str = "nearest",
 ) -> Job:
     """A job on accuracy and size; layers that the model lacks are no mistake."""
     kinds = {"type:conv2d": nn.Conv2d, "type:linear": nn.Linear}
@@ -225,7 +203,6 @@ def make_job(
         rule for rule in rules if any(isinstance(module, kinds[rule["match"]]) for module in model.modules())
     ]
     document = {
-        "data": {"factory": "given:here", "weight_rounding": rounding},
         "space": there,
         "metrics": {"accuracy": {}, "size": {}},
         "search": search or {},

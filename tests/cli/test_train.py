@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -145,6 +146,22 @@ def test_a_batch_norm_needs_more_than_one_example(trained: Path, bitfront: Any) 
     assert "--set train.batch_size=1: The model can't be trained on a single example" in words
     assert "be at least 2" in words
     assert bitfront("train", "recipe.toml", "-q", "--set", "train.batch_size=47").status == 0  # 47 and 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_gpu_that_is_not_there(trained: Path, bitfront: Any) -> None:
+    recipe = trained / "recipe.toml"
+    text = recipe.read_text().replace("[search]\n", '[search]\ndevice = "cuda"\n')
+    recipe.write_text(text)
+    line = next(n for n, row in enumerate(text.splitlines(), 1) if row.startswith("device"))
+    for command in ("train", "search", "inspect"):
+        said = bitfront(command, "recipe.toml")
+        assert said.status == 2, command
+        paragraph = " ".join(said.err.split()).partition("Error: ")[2]
+        assert paragraph.startswith(
+            f'recipe.toml, line {line}: device = "cuda", but this PyTorch finds no GPU.'
+        )
+    assert not (trained / WEIGHTS).exists()
 
 
 def test_weights_that_can_not_be_written_are_said_before_training(trained: Path, bitfront: Any) -> None:

@@ -53,7 +53,9 @@ def test_no_graph_without_need():
     assert format("int8").quantize(values).requires_grad
 
 
-EVERY = sorted({name for family in families().values() for name in family.examples})
+# What every registered family says of itself, and each granularity of those that have several.
+GRAINS = {f"{name}{grain}" for name in ("int4", "uint4", "e4m3", "e2m1") for grain in ("", "c", "g16")}
+EVERY = sorted(GRAINS | {name for family in families().values() for name in family.examples})
 SCALED = [name for name in EVERY if not isinstance(format(name).scale, NoScale)]
 
 
@@ -65,6 +67,12 @@ def surrogate(chosen: Format, values: Tensor, axes: Axes) -> Tensor:
     low = (chosen.element.lowest - chosen.element.margin - middle) * scale
     high = (chosen.element.largest + chosen.element.margin - middle) * scale
     return restore(torch.minimum(torch.maximum(rows, low), high))
+
+
+def test_every_registered_family_is_among_them() -> None:
+    for family in families().values():
+        assert family.examples
+        assert any(family.parse(name) for name in family.examples)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -244,6 +244,20 @@ def test_the_log_says_that_biases_were_corrected() -> None:
     assert "bias_correction" not in job(False).header()
 
 
+def test_a_search_that_trains_its_candidates_says_that_it_gets_nothing_of_it() -> None:
+    x = images(40)
+    data = {name: (x, network()(x).argmax(1)) for name in ("train", "calibration", "search")}
+    rules = [{"match": "name:head", "weight": ["int3c"]}]
+    document = {
+        "data": {"factory": "a:b", "bias_correction": True},
+        "space": rules,
+        "metrics": {"loss": {}},
+        "search": {"finetune_steps": 2},
+    }
+    notes = Job(from_document(document), model=network(), data=data, batch_size=32).check()
+    assert any(note.startswith("bias_correction = true: candidates are trained") for note in notes)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -61,6 +61,10 @@ class Job(Judging):
         notes += self._check_latency() if weights else []
         if weights and self.wants_divergence and self.divergence is None:
             notes.append(NO_DIVERGENCE)
+        if self.adjusted and self.recipe.search.finetune_steps:
+            notes.append(
+                f"{self.adjusted}: candidates are trained from the float tensors, and get nothing of it."
+            )
         notes += unknown_operations(self.graph) + unread_tensors(self.graph)
         search = self.recipe.search
         if search.stop_early and not getattr(self.strategy_factory(search.strategy), "stops_early", False):

@@ -57,7 +57,9 @@ class Frame(ABC):
         writer = csv.DictWriter(text, self.columns())
         writer.writerow({name: _plain(name) for name in self.columns()})
         for row in self.rows():
-            writer.writerow({key: _plain(cell) if isinstance(cell, str) else cell for key, cell in row.items()})
+            writer.writerow(
+                {key: _plain(cell) if isinstance(cell, str) else cell for key, cell in row.items()}
+            )
         write_whole(Path(path), text.getvalue())
 
     def to_parquet(self, path: str | Path) -> None:

@@ -81,8 +81,9 @@ class Call:
         return agree(trial)
 
     def _with_random_numbers(self, turn: int) -> Call:
-        generator = torch.Generator().manual_seed(turn)
         gathered = {slot: blocks.gather(chosen) for slot, (blocks, chosen) in self.moving.items()}
+        device = next(values.device for values in gathered.values() if isinstance(values, Tensor))
+        generator = torch.Generator(device).manual_seed(turn)
         numbers = np.arange(self.count)
         moving = {s: (Blocks(_random(c, generator, turn), self.count), numbers) for s, c in gathered.items()}
         return replace(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +29,8 @@ class Checkpoint:
         optimizer: state of the optimizer.
         schedule: state of the learning rate's schedule.
         order: state of the generator that orders the examples.
-        random: state of torch's own generator, from which dropout draws.
+        random: state of torch's own generator, from which dropout draws on the processor.
+        gpu_random: that of the GPU's generator where training runs on one, else empty.
     """
 
     identity: str
@@ -41,6 +42,47 @@ class Checkpoint:
     schedule: dict[str, Any]
     order: Tensor
     random: Tensor
+    gpu_random: list[Tensor]
+
+
+class Stateful(Protocol):
+    """A learner, as far as it is kept."""
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Changing:
+    """Everything that moves while a model is trained. `order` orders the examples; `gpus` may draw numbers too."""
+
+    learner: Stateful
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+    order: torch.Generator
+    gpus: Sequence[torch.device]
+
+    def state(self) -> dict[str, Any]:
+        """Where all of it stands, by the names of a checkpoint's attributes."""
+        return {
+            "learner": self.learner.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "order": self.order.get_state(),
+            "random": torch.get_rng_state(),
+            "gpu_random": [torch.cuda.get_rng_state(gpu) for gpu in self.gpus],
+        }
+
+    def load(self, found: Checkpoint) -> None:
+        """Put all of it back."""
+        self.learner.load(found.learner)
+        self.optimizer.load_state_dict(found.optimizer)
+        self.schedule.load_state_dict(found.schedule)
+        self.order.set_state(found.order)
+        torch.set_rng_state(found.random)
+        for gpu, state in zip(self.gpus, found.gpu_random, strict=False):
+            torch.cuda.set_rng_state(state, gpu)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -60,7 +102,9 @@ def read_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        found = torch.load(path, weights_only=True)
+        found = torch.load(
+            path, map_location="cpu", weights_only=True
+        )  # what takes it up puts it where it belongs
         checkpoint = Checkpoint(**found)
     except Exception as error:  # of a broken file torch raises many kinds
         raise RunError(

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bitfront.errors import DataError
 from bitfront.runtime.data import Examples
-from bitfront.train.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from bitfront.train.checkpoint import Changing, Checkpoint, read_checkpoint, write_checkpoint
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "constant"]
@@ -143,7 +143,7 @@ def train(
         DivergedError: the loss becomes NaN or infinite.
         TrainingError: the model can't be trained on a single example at a time, and would be.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=_gpus(examples)):
         torch.manual_seed(settings.seed)
         return _train(learner, examples, settings, watch, checkpoint, key)
 
@@ -159,8 +159,9 @@ def _train(
     schedule = _schedule(optimizer, settings, total)
     progress = _Progress()
     identity = _identity(settings, key)
+    changing = Changing(learner, optimizer, schedule, generator, _gpus(examples))
     if checkpoint is not None and (found := read_checkpoint(checkpoint, identity)) is not None:
-        progress = _resume(found, learner, optimizer, schedule, generator)
+        progress = _resumed(found, changing)
     begun = time.perf_counter() - (progress.epochs[-1].seconds if progress.epochs else 0.0)
     for number in range(len(progress.epochs) + 1, epochs + 1):
         if _tired(progress, settings):
@@ -179,7 +180,7 @@ def _train(
         if settings.keep == "best" and epoch.better_than(progress.best):
             progress.best, progress.best_state = epoch, learner.state()
         if checkpoint is not None:
-            write_checkpoint(checkpoint, _state(identity, learner, optimizer, schedule, generator, progress))
+            write_checkpoint(checkpoint, _kept(identity, changing, progress))
         watch(epoch)
     if settings.keep == "best" and progress.best_state:
         learner.load(progress.best_state)
@@ -194,6 +195,12 @@ def epochs_done(checkpoint: Path, settings: Settings, key: str) -> list[Epoch]:
 
 def _identity(settings: Settings, key: str) -> str:
     return f"{key} {asdict(settings)}"
+
+
+def _gpus(examples: Examples) -> list[torch.device]:
+    """Where a model may draw random numbers beside the processor."""
+    device = examples.inputs[0].device
+    return [device] if device.type == "cuda" else []
 
 
 def _tired(progress: _Progress, settings: Settings) -> bool:
@@ -274,38 +281,17 @@ def _schedule(optimizer: torch.optim.Optimizer, settings: Settings, total: int) 
     return schedulers.ConstantLR(optimizer, factor=1.0)
 
 
-def _state(
-    identity: str,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    generator: torch.Generator,
-    progress: _Progress,
-) -> Checkpoint:
+def _kept(identity: str, changing: Changing, progress: _Progress) -> Checkpoint:
     return Checkpoint(
         identity=identity,
         epochs=[asdict(epoch) for epoch in progress.epochs],
         best=asdict(progress.best),
         best_state=progress.best_state,
-        learner=learner.state(),
-        optimizer=optimizer.state_dict(),
-        schedule=schedule.state_dict(),
-        order=generator.get_state(),
-        random=torch.get_rng_state(),
+        **changing.state(),
     )
 
 
-def _resume(
-    found: Checkpoint,
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    generator: torch.Generator,
-) -> _Progress:
-    learner.load(found.learner)
-    optimizer.load_state_dict(found.optimizer)
-    schedule.load_state_dict(found.schedule)
-    generator.set_state(found.order)
-    torch.set_rng_state(found.random)
+def _resumed(found: Checkpoint, changing: Changing) -> _Progress:
+    changing.load(found)
     epochs = [Epoch(**record) for record in found.epochs]
     return _Progress(epochs, Epoch(**found.best), found.best_state)

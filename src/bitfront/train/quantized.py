@@ -111,6 +111,7 @@ class QuantizedLearner:
         self._trained = [slot for slot in self._trained if slot in self._stored]
         for slot in self._trained:
             self._stored[slot].requires_grad_()
+        self._device = next((tensor.device for tensor in plan.stored.values()), torch.device("cpu"))
         self._weights: dict[str, Callable[[Tensor], Tensor]] = {}
         self._inputs: dict[str, Callable[[Tensor], Tensor]] = {}
         for site, format in formats.items():
@@ -120,7 +121,8 @@ class QuantizedLearner:
         axes, slot = self._float.axes[site], self._float.weight_slots.get(site)
         plain = partial(format.quantize, axes=axes)
         if slot is None:
-            self._inputs[site] = LearnedInput(format, axes) if learned and learns_input(format) else plain
+            scaled = learned and learns_input(format)
+            self._inputs[site] = LearnedInput(format, axes, self._device) if scaled else plain
         elif learned and learns_weight(format) and slot in self._stored:
             self._weights[site] = LearnedWeight(format, axes, self._stored[slot])
         else:

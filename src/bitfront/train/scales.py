@@ -37,12 +37,13 @@ def learns_weight(format: Format) -> bool:
 class LearnedInput:
     """Quantizes an input with a scale that is learned; the zero point stays."""
 
-    def __init__(self, format: Format, axes: Axes) -> None:
+    def __init__(self, format: Format, axes: Axes, device: torch.device | None = None) -> None:
         assert isinstance(format.scale, Constant)
         self._format = format
         self._rule = format.scale
         self._axes = axes
-        self.logarithm = torch.zeros((), requires_grad=True)  # of the scale in units of the first one
+        # of the scale in units of the first one
+        self.logarithm = torch.zeros((), device=device, requires_grad=True)
 
     @property
     def format(self) -> Format:
