@@ -96,8 +96,10 @@ def bound(text: float | int | str, unit: str) -> Bound:
     Raises:
         ValueError: the text is none of these.
     """
-    relative = isinstance(text, str) and "baseline" in text
-    found = _relative(text.strip(), unit) if relative else Bound(0.0, quantity(text, unit))
+    if isinstance(text, str) and "baseline" in text:
+        found = _relative(text.strip(), unit)
+    else:
+        found = Bound(0.0, quantity(text, unit))
     if not (isfinite(found.factor) and isfinite(found.offset)):
         raise ValueError(f"{text} is no limit, but infinite")
     return found
