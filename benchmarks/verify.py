@@ -3,8 +3,8 @@
 A search for each network, then `bitfront verify` with PyTorch, oneDNN and MKL held to the instructions of an older
 processor, or with another number of threads. Printed is how many qualities are equal, and the largest difference
 of the others as a share of their tolerance; intervals on the test split count with both of their ends. With
---finetune-steps every candidate is trained for so many steps, which makes more of last bits; the formats then have
-two to four bits.
+--finetune-steps every candidate is trained for so many steps, which makes more of last bits; the formats are
+then of two to four bits.
 
     python benchmarks/verify.py [--networks digits,letter] [--trials 60] [--finetune-steps 100] [--cases SSE]
 """

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from bitfront import log, running
+from bitfront import log, running, tested
 from bitfront.errors import BitfrontError, RunError
 from bitfront.loop import Progress
 from bitfront.recipe import Job
@@ -69,7 +69,7 @@ def test_ctrl_c_keeps_what_was_found(tmp_path: Path, count: int) -> None:
 
 
 def test_ctrl_c_while_the_front_is_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    intervals = running.interval
+    intervals = tested.interval
     calls: list[int] = []
 
     def interval(*arguments: Any) -> Any:
@@ -78,7 +78,7 @@ def test_ctrl_c_while_the_front_is_tested(tmp_path: Path, monkeypatch: pytest.Mo
             signal.raise_signal(signal.SIGINT)
         return intervals(*arguments)
 
-    monkeypatch.setattr(running, "interval", interval)
+    monkeypatch.setattr(tested, "interval", interval)
     results = run(tmp_path / "run")
     assert results.progress.stopped == "interrupted"
     assert set(results.baseline.test) == {"accuracy"}
@@ -91,7 +91,7 @@ def test_test_results_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     """An interrupted second sitting takes nothing away, and what was measured isn't measured again."""
     before = run(tmp_path / "run").to_json()
     calls: list[int] = []
-    intervals = running.interval
+    intervals = tested.interval
 
     def interval(*arguments: Any) -> Any:
         calls.append(1)
@@ -99,7 +99,7 @@ def test_test_results_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             signal.raise_signal(signal.SIGINT)
         return intervals(*arguments)
 
-    monkeypatch.setattr(running, "interval", interval)
+    monkeypatch.setattr(tested, "interval", interval)
     again = run(tmp_path / "run", pressed_at(4) if called else None)
     assert calls == []
     assert again.progress.stopped == ("interrupted" if called else "budget")
@@ -131,8 +131,8 @@ def test_test_results_of_something_else_are_not_kept(
     before = run(tmp_path / "run").to_json()
     spoiled(tmp_path / "run", how)
     calls: list[int] = []
-    intervals = running.interval
-    monkeypatch.setattr(running, "interval", lambda *given: (calls.append(1), intervals(*given))[1])
+    intervals = tested.interval
+    monkeypatch.setattr(tested, "interval", lambda *given: (calls.append(1), intervals(*given))[1])
     again = run(tmp_path / "run").to_json()
     assert len(calls) == 1 + len(again["front"])
     assert again["front"] == before["front"]
