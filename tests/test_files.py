@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitfront.errors import BitfrontError, RunError
-from bitfront.files import Lock, is_file, read_file, write_bytes_whole, write_whole
+from bitfront.files import Lock, is_file, make_directory, read_file, write_bytes_whole, write_whole
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -122,3 +122,27 @@ def test_only_ordinary_files_are_read(tmp_path: Path) -> None:
             read_file(tmp_path / name)
         assert not is_file(tmp_path / name)
     assert is_file(tmp_path / "file")
+
+
+def test_a_directory_is_made_with_those_above_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_directory(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_what_is_in_the_way_of_a_directory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("")
+    with pytest.raises(RunError, match="a' must be a directory, but a file of that name is there"):
+        make_directory(tmp_path / "a")
+    with pytest.raises(RunError, match="a/b' can't be made: Not a directory"):
+        make_directory(tmp_path / "a" / "b")
+    monkeypatch.setattr(
+        os, "access", lambda *arguments: False
+    )  # whoever may write everything runs tests, too
+    with pytest.raises(RunError, match="c' can't be written: its permissions forbid it"):
+        make_directory(tmp_path / "c")
+
+
+def test_a_lock_that_can_not_be_made(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="gone' can't be written: No such file or directory"):
+        Lock(tmp_path / "gone")

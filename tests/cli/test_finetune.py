@@ -200,15 +200,15 @@ def test_training_that_diverges_is_a_failure_and_no_end(run: Path, bitfront: Any
 def test_closing_words_tell_what_was_trained_now(run: Path, bitfront: Any) -> None:
     assert bitfront("finetune", run, "--trial", 2, "-q").status == 0
     said = bitfront("finetune", run, "--trial", 2, "--trial", 4)
-    words = " ".join(said.err.split())
+    words = " ".join(said.out.split())
     assert "1 trial trained in" in words
     assert "1 trial trained before, and taken from the record." in words
     assert f"--trial {read_finetuned(run)[1].name}" in words
     document = bitfront("finetune", run, "--trial", 2, "--trial", 4, "--json", "-q").document
     assert document["trained"] == []
     said = bitfront("finetune", run, "--trial", 2, *DIVERGING)
-    assert "Failed: f2." in " ".join(said.err.split())
-    assert "Export one" not in said.err
+    assert "Failed: f2." in " ".join(said.out.split())
+    assert "Export one" not in said.out
 
 
 DIVERGING = ("--set", "finetune.learning_rate=1e30", "--set", "finetune.optimizer=sgd")

@@ -1,6 +1,7 @@
 """The loop under every optimizer and schedule: a break in it leaves no trace, and the best epoch is found."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 
 from bitfront.errors import DataError, RunError
 from bitfront.runtime.data import Examples
-from bitfront.train import Epoch, Settings, fit
+from bitfront.train import Epoch, Settings, TrainingError, epochs_done, fit
 
 
 def examples(count: int = 120, seed: int = 0) -> Examples:
@@ -122,3 +123,28 @@ def test_steps_end_within_an_epoch() -> None:
     assert same(whole, four)  # 120 examples in batches of 32 are 4 steps
     assert not same(four, three)
     assert not math.isnan(fit(network(), examples(), examples(), Settings(9, 0.01, 32, 0, steps=7)).accuracy)
+
+
+def test_a_checkpoint_tells_which_epochs_are_done(tmp_path: Path) -> None:
+    settings, told = Settings(5, 0.01, 32, 0), list[Epoch]()
+    assert epochs_done(tmp_path / "c", settings, "k") == []
+
+    def watch(epoch: Epoch) -> None:
+        told.append(epoch)
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(network(), examples(), examples(60, 1), settings, watch, checkpoint=tmp_path / "c", key="k")
+    assert epochs_done(tmp_path / "c", settings, "k") == told
+    assert epochs_done(tmp_path / "c", settings, "other") == []
+    assert epochs_done(tmp_path / "c", replace(settings, batch_size=8), "k") == []
+
+
+def test_one_example_at_a_time_is_no_batch_for_a_norm() -> None:
+    with pytest.raises(TrainingError, match="can't be trained on a single example") as caught:
+        fit(network(), examples(), examples(), Settings(1, 0.01, 1, 0))
+    assert caught.value.path == ("batch_size",)
+    fit(
+        nn.Linear(4, 3), examples(9), examples(9), Settings(1, 0.01, 1, 0)
+    )  # without one nothing is wrong with it

@@ -70,7 +70,8 @@ def finetune_run(
         console.document(document)
     else:
         _show(opened, document)
-        console.say(ending(opened.directory, done, trained))
+        out = Console(highlight=False)
+        out.print(ending(opened.directory, done, trained), markup=False, soft_wrap=True)
 
 
 def _parents(opened: OpenRun, numbers: Sequence[int], front: bool, knee: bool) -> list[Trial]:

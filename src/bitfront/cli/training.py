@@ -81,7 +81,8 @@ def train_recipe(
                 )
             save_weights(model, target)
             checkpoint.unlink(missing_ok=True)
-            finish({"epoch": float(kept.number), **kept.scalars}, [target])
+            figures = {"epoch": float(kept.number), **kept.scalars}
+            finish({f"kept/{name}": value for name, value in figures.items()}, [target])
     seconds = time.perf_counter() - started
     document = {"weights": str(target), "accuracy": kept.accuracy, "loss": kept.loss, "seconds": seconds}
     if json:
