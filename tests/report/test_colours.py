@@ -10,7 +10,7 @@ from bitfront.report.compare_drawing import COLOURS, DASHES, Look
 from bitfront.report.page_layers import ramp
 from tests.report.colours import SIGHT, apart, contrast, lab, seen
 
-# Of CIE 1976; about 2 can just be seen side by side. Not to see blue is rare; shapes and labels are there too.
+# Of CIE 1976; about 2 can just be seen side by side. Who sees no blue is rare, and has shapes and labels too.
 DIFFERENT = {"all": 20, "no red": 20, "no green": 20, "no blue": 10}
 PAGES = {"light": "#ffffff", "dark": "#121212"}
 
