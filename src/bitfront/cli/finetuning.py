@@ -70,7 +70,7 @@ def finetune_run(
         console.document(document)
     else:
         _show(opened, document)
-        out = Console(highlight=False)
+        out = console.screen()
         out.print(ending(opened.directory, done, trained), markup=False, soft_wrap=True)
 
 
