@@ -17,7 +17,7 @@ BOUNDED = settings(
     derandomize=True,
     database=None,
     phases=[Phase.generate],
-    suppress_health_check=[*HealthCheck.__members__.values()],
+    suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
 )
 
 
