@@ -77,7 +77,7 @@ def _run(
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
     )
     @given(inputs, commands)
     def case(given_input: Any, arguments: tuple[str, ...]) -> None:

@@ -12,6 +12,9 @@ import pytest
 from bitfront import log
 from bitfront.documents import FrontShape, Header, LatencyShape, ManifestShape, check_shape, read_document
 from bitfront.errors import RunError
+from bitfront.metric import Failure, Measurement
+from bitfront.space import FLOAT, Assignment
+from bitfront.trial import Trial
 
 FRONT: dict[str, Any] = {
     "trials": 2,
@@ -139,3 +142,15 @@ def test_a_header_of_other_kinds_is_refused(tmp_path: Path, header: dict[str, An
     log.create(tmp_path / "log", header)
     with pytest.raises(RunError, match=f"isn't as bitfront wrote it \\({next(iter(header))}"):
         log.read(tmp_path / "log")
+
+
+@pytest.mark.parametrize("header", [{"metrics": {"size": {}, "loss": {}}}, {}])
+def test_a_trial_that_lacks_a_metric_is_named(tmp_path: Path, header: dict[str, Any]) -> None:
+    whole = Trial(0, 0, FLOAT, Measurement({"size": 1.0, "loss": 2.0}))
+    bare = Trial(1, 1, Assignment.of({"a:weight": "int8"}), Measurement({"size": 1.0}))
+    failed = Trial(2, 1, Assignment.of({"a:weight": "int4"}), Failure("no luck"))
+    log.create(tmp_path / "log", header, [whole, bare, failed])
+    with pytest.raises(RunError, match=r"Line 3 of .* is not a trial: KeyError\('loss'\)"):
+        log.read(tmp_path / "log")
+    log.create(tmp_path / "log", {"suggestions": True}, [whole, bare, failed])
+    assert len(log.read(tmp_path / "log").trials) == 3

@@ -56,7 +56,8 @@ def read(path: Path) -> Contents:
         check_shape(header, HeaderShape)
     except ValueError as error:
         raise RunError(f"The header of '{path}' isn't as bitfront wrote it ({error}).") from error
-    trials = _trials(lines[1:], path, header.get("metrics", {}))
+    # Suggestions are measured for one question after the other, which may be about other metrics.
+    trials = _trials(lines[1:], path, header.get("metrics", () if "suggestions" in header else None))
     return Contents(Header(header, path), trials, len(data) - len(tail), len(tail))
 
 
@@ -71,13 +72,14 @@ def _record(line: bytes, number: int, path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _trials(lines: Sequence[bytes], path: Path, metrics: Collection[str]) -> list[Trial]:
+def _trials(lines: Sequence[bytes], path: Path, metrics: Collection[str] | None) -> list[Trial]:
     trials: list[Trial] = []
     sites: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple for all trials of the same sites
     for number, line in enumerate(lines):
         record = _record(line, number + 2, path)
         try:
             trial = from_record(record, sites)
+            metrics = tuple(trial.values) if metrics is None else metrics  # what one has, all have
             if lacking := [name for name in metrics if not trial.failed and name not in record["metrics"]]:
                 raise KeyError(lacking[0])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:

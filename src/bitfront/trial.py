@@ -174,6 +174,8 @@ def from_record(
     else:
         examples = record.get("examples")
         values = {name: float(value) for name, value in record["metrics"].items()}
+        if not_numbers := [name for name, value in values.items() if math.isnan(value)]:
+            raise ValueError(f"{not_numbers[0]} is not a number")
         outcome = Measurement(values, seconds, None if examples is None else int(examples))
     choices = record["assignment"]
     formats = tuple([intern(str(name)) for name in choices.values()])

@@ -37,7 +37,8 @@ class Items(Dataset[Any]):
         self._length = length
 
     def __len__(self) -> int:
-        return self._length() if callable(self._length) else self._length
+        length: Any = self._length() if callable(self._length) else self._length
+        return length
 
     def __getitem__(self, index: int) -> Any:
         return self._item(index)

@@ -14,7 +14,10 @@ from tests.hostile.runs import COMMANDS, LOGS, OTHERS, Archive, edits
 
 # The same cases in every run: what is found by chance elsewhere must not come and go here.
 BOUNDED = settings(
-    derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
 )
 
 
