@@ -114,9 +114,9 @@ class Hired:
 
         def listened(seconds: float | None) -> list[Event]:
             found = wait(seconds)
-            while self._all_up and self.crew.starting:
-                found += wait(1.0)
-            self._all_up = False
+            if self._all_up:
+                self._all_up = False
+                until(lambda: found.extend(wait(0.1)) or len(self.crew.ready) == self.crew.size)
             self.events += found
             return found
 
