@@ -11,6 +11,7 @@ from bitfront.hiring import hiring
 from bitfront.recipe import Job
 from tests.test_api import SPACE, data, net
 from tests.test_running import job
+from tests.workers.crews import Inline
 
 
 def test_without_a_cluster_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,12 +50,8 @@ def test_from_python_an_address_of_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_from_python_workers_judge(tmp_path: Path) -> None:
-    hired: list[Any] = []
-    with pytest.MonkeyPatch.context() as patch:
-        crew = Job.crew
-        patch.setattr(Job, "crew", lambda made: hired.append(crew(made)) or hired[-1])
-        study = bitfront.search(net(), data=data(), space=SPACE, trials=6, strategy="random", workers=2)
-    alone = bitfront.search(net(), data=data(), space=SPACE, trials=6, strategy="random")
-    assert [found and found.size for found in hired] == [2]
-    assert [trial.values for trial in study.trials] == [trial.values for trial in alone.trials]
+def test_from_python_workers_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    hired: list[Inline] = []
+    monkeypatch.setattr(Job, "crew", lambda made: hired.append(Inline(made)) or hired[-1])
+    bitfront.search(net(), data=data(), space=SPACE, trials=6, strategy="random", workers=2)
+    assert [crew.size for crew in hired] == [2]
