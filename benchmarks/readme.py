@@ -37,14 +37,14 @@ def photograph(page: Path, picture: Path) -> None:
 def main() -> None:
     """Search the digits, then rewrite the marked block of the README and docs/images/digits-front.svg."""
     bitfront = Path(sys.executable).with_name("bitfront")
-    recipe = "examples/digits.toml"
+    recipe = str(ROOT / "examples/digits.toml")
     with tempfile.TemporaryDirectory() as directory:
-        run = Path(directory) / "digits"
+        run = Path(directory) / "runs/digits"
         subprocess.run([bitfront, "train", "--quiet", recipe], cwd=ROOT, check=True)
-        search = [bitfront, "search", recipe, "--quiet", "--run", str(run)]
+        search = [bitfront, "search", recipe, "--quiet", "--run", "runs/digits"]
         environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
         printed = subprocess.run(
-            search, cwd=ROOT, check=True, capture_output=True, text=True, env=environment
+            search, cwd=directory, check=True, capture_output=True, text=True, env=environment
         )
         document = json.loads((run / "front.json").read_text(encoding="utf-8"))
         trials = [trial.values for trial in read(run / "trials.jsonl").trials if trial.values]

@@ -64,7 +64,14 @@ def document(value: Any) -> None:
 
 def one_thread() -> None:
     """Candidates are small: one thread is quicker than two that wait for each other, and gives the same
-    numbers on every machine."""
+    numbers on every machine.
+
+    So are the matrices of strategies: numpy's own threads, which wait for each other by turning round, took
+    most of a search on a machine that was busy.
+    """
+    import scipy.linalg  # noqa: F401  it brings algebra of its own, beside numpy's
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1, user_api="blas")

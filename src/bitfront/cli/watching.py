@@ -35,7 +35,7 @@ class Watcher:
     def __init__(self, job: Job, silent: bool) -> None:
         self._job = job
         people = console.people()
-        self._silent = silent or not people.is_terminal or people.is_dumb_terminal
+        self._silent = silent or not people.is_terminal
         self._best: dict[str, float] = {}
         self._failed = 0
         self._given = 0  # points of the space that are references or observations: nothing to propose

@@ -75,6 +75,7 @@ function axis(place, start, end) {
   const ticks = [];
   for (let n = Math.ceil(low / step); n <= Math.floor(high / step + 1e-9); n++)
     ticks.push(log ? 2 ** (n * step) : +(n * step).toPrecision(12));
+  if (metric.unit === "fraction") while (ticks.at(-1) > 1 && ticks[0] <= 1) ticks.pop();  // no share is more than all
   const whole = metric.unit === "fraction" && step >= 0.01;
   const spell = (value) => whole ? Math.round(value * 100) + "%" : human(value, metric.unit).replace(".0 ", " ");
   return { metric, log, ticks, spell,
@@ -150,7 +151,8 @@ function stairs(svg) {
   if (d) svg.append(draw("path", { class: "stairs", d }));
 }
 function references(svg, width, height) {
-  const placed = [];
+  // The knee's own label, and those of the references, keep off each other.
+  const placed = plotted.filter((p) => p.row[1] === FRONT && p.row[0] === DATA.knee).map((p) => [p.px, p.py - 13]);
   for (const p of plotted.filter((p) => p.row[1] <= UNIFORM)) {
     const name = p.row[1] === FLOAT ? "float" : "uniform";
     svg.append(draw("path", { class: name, d: `M${p.px} ${p.py - 6}l6 6l-6 6l-6 -6z` }));

@@ -124,8 +124,8 @@ def _beside_uniform(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:
         _beside(float(knee["metrics"][m.name]), float(found["metrics"][m.name]), m) for m in (quality, cost)
     ]
     yield (
-        f"Of the uniform assignments, all {uniform_label(name, found)} comes nearest to it in {quality.name}, with "
-        f"{' and '.join(parts)}. Beside that, trial {knee['trial']} has {' and '.join(than)}."
+        f"Of the uniform assignments, all {uniform_label(name, found)} comes nearest to trial {knee['trial']} in "
+        f"{quality.name}, with {' and '.join(parts)}. Beside that, trial {knee['trial']} has {' and '.join(than)}."
     )
 
 

@@ -69,7 +69,8 @@ def front_svg(
         )
     style = (
         "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}"
-        "@media(prefers-color-scheme:dark){text{fill:#ccc}}</style>"
+        ".halo{paint-order:stroke;stroke:#fff;stroke-width:3px}"
+        "@media(prefers-color-scheme:dark){text{fill:#ccc}.halo{stroke:#121212}}</style>"
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -115,6 +116,8 @@ def axis(
     step = times * _round_step((high - low) / 5 / times)
     steps = range(math.ceil(low / step), math.floor(high / step) + 1)
     ticks = [number * step for number in steps]
+    if unit == "fraction":  # no share is more than all
+        ticks = [value for value in ticks if value <= 1.0] or ticks
     return place, [2.0**tick for tick in ticks] if logarithmic else ticks
 
 
@@ -132,7 +135,7 @@ def _text(
     anchor: str = "start",
     weight: str = "normal",
 ) -> str:
-    style = f' style="fill:{fill}"' if fill else ""
+    style = f' class="halo" style="fill:{fill}"' if fill else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
         f'font-weight="{weight}"{style}>'
@@ -162,7 +165,7 @@ def _knee(document: Mapping[str, Any], place: Callable[[Mapping[str, Any]], Poin
         return []
     x, y = place(found["metrics"])
     ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="none" stroke="{FRONT}" stroke-width="1.5"/>'
-    right = x < LEFT + 80
+    right = x < LEFT + 50
     words = _text(
         x + (6 if right else -6),
         y - 12,
