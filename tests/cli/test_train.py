@@ -158,7 +158,9 @@ def test_a_gpu_that_is_not_there(trained: Path, bitfront: Any) -> None:
         said = bitfront(command, "recipe.toml")
         assert said.status == 2, command
         paragraph = " ".join(said.err.split()).partition("Error: ")[2]
-        assert paragraph.startswith(f'recipe.toml, line {line}: device = "cuda", but this PyTorch finds no GPU.')
+        assert paragraph.startswith(
+            f'recipe.toml, line {line}: device = "cuda", but this PyTorch finds no GPU.'
+        )
     assert not (trained / WEIGHTS).exists()
 
 

@@ -1,7 +1,7 @@
 """What is made while candidates are judged, calibrated or trained lies on the device of the model and the data.
 
-PyTorch's fake tensors know shapes and devices, and refuse to be mixed with those of another device. The other device
-is "meta" here, which every PyTorch has.
+PyTorch's fake tensors know shapes and devices, and refuse to be mixed with those of another device. The other
+device is "meta" here, which every PyTorch has.
 """
 
 from collections.abc import Iterator
