@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from bitfront import log, running, tested
@@ -241,3 +242,16 @@ def test_what_breaks_a_limit_on_size_is_not_evaluated_and_counted(tmp_path: Path
     assert 0 < count < len(too_large)
     assert results.to_json()["pruned"] == count
     assert f"{count} points break the limit on size and were not evaluated." in results.notes
+
+
+def test_strategies_compute_on_one_thread_and_the_caller_keeps_his(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def watch(progress: Progress, trials: Sequence[Trial]) -> None:
+        seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        run(tmp_path / "run", watch)
+        after = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert set(seen) == {1}
+    assert set(after) == {2}

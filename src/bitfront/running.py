@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bitfront.errors import ModelError
 from bitfront.files import write_whole
@@ -119,8 +120,12 @@ class _Search:
     pool: Pool | None
 
     def go(self, space: Space) -> None:
-        """To the end; workers are sent home whatever happens."""
-        with settled(), nullcontext() if self.pool is None else closing(self.pool):
+        """To the end; workers are sent home whatever happens.
+
+        The algebra of a strategy is small: numpy's threads would spend more on waiting than on work.
+        """
+        one = threadpool_limits(1, user_api="blas")
+        with settled(), one, nullcontext() if self.pool is None else closing(self.pool):
             self.run.search(self.strategy, space)
 
 
