@@ -22,7 +22,7 @@ demo: $(DEMO)
 	$(BIN)/bitfront search examples/digits.toml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks

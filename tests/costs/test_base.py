@@ -193,6 +193,16 @@ def test_many_points_cost_the_same_to_the_last_bit(jsc_tiny, data, space):
     assert list(map(repr, compiled.many(_all(space)))) == list(map(repr, wanted))
 
 
+def test_terms_beyond_all_bounds_cost_the_same(jsc_tiny):
+    """What overflows on the way may still have a sum."""
+    most = 1.7976931348623157e308
+    space = Space((Variable(SITES[:1], ("int8", "int4")),))
+    for numbers in ([9.9792015476736e291, -most], [most, -most], [most, 1.0, -most]):
+        terms = [Term(tuple(SITES[:1]), lambda formats, number=number: number) for number in numbers]
+        compiled = _cost((*terms, constant(0.5))).compile(jsc_tiny)
+        assert compiled.many(_all(space)) == [math.fsum([*numbers, 0.5])] * 2
+
+
 def test_many_of_a_term_too_large_to_keep(jsc_tiny, monkeypatch):
     monkeypatch.setattr("bitfront.costs.lookup._KEPT", 8)
     space = Space(tuple(Variable((site,), ("int8", "int4", "int2")) for site in SITES[:3]))

@@ -30,6 +30,7 @@ def test_a_heading_loses_no_letter(name: str, most: int) -> None:
         all(len(word) <= most for word in words)
         and "__" not in name
         and "_ " not in name
+        and " _" not in name
         and "  " not in name
     ):
         assert all(len(line) <= most for line in found.split("\n"))

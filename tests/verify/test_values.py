@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bitfront.verify.values import Value, Verdict, near, same, worst
@@ -40,7 +40,11 @@ def test_without_tolerance_it_is_equal_or_different(some: float, other: float) -
 def test_within_is_up_to_the_tolerance(recorded: float, tolerance: float, share: float) -> None:
     measured = recorded + share * tolerance
     found = value((recorded,), (measured,), tolerance).verdict
-    assert (found != "different") == (measured == recorded or abs(measured - recorded) <= tolerance)
+    off = abs(measured - recorded)
+    assume(
+        off <= tolerance or off > tolerance * (1 + 1e-8)
+    )  # at the edge the rounding of the difference decides
+    assert (found != "different") == (off <= tolerance)
 
 
 def test_the_tolerance_itself_is_within() -> None:

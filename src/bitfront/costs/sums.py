@@ -19,7 +19,8 @@ def exact_sums(constants: Sequence[float], columns: NDArray[np.float64]) -> NDAr
     S. Rump and S. Oishi, "Accurate sum and dot product", SIAM J. Sci. Comput. 26(6), 2005, algorithm Sum2);
     that decides the last bit unless the remainder lies at half of it, and `math.fsum` settles those.
     """
-    largest = np.abs(columns).max(axis=1, initial=0.0).sum() + sum(map(abs, constants))
+    with np.errstate(over="ignore"):  # infinite is too large, too
+        largest = np.abs(columns).max(axis=1, initial=0.0).sum() + sum(map(abs, constants))
     if largest < 2**53 and (np.floor(columns) == columns).all() and not np.mod(constants, 1).any():
         return columns.sum(axis=0) + sum(constants)  # any order is exact
     if not largest < _LARGE:
