@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 # Results must not depend on the machine, and two cores are soon oversubscribed.
 torch.set_num_threads(1)
 
-# The same examples every time, so that a failure is somebody's change; HYPOTHESIS_PROFILE=explore looks for new ones.
+# The same examples every time, so that a failure is somebody's change. HYPOTHESIS_PROFILE=explore looks for others.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
