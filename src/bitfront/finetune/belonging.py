@@ -37,7 +37,8 @@ class Belonging:
         several = len(self.foreign) != 1
         names = f"trial{'s' * several} {', '.join(self.foreign)} of '{self.run}' {'are' if several else 'is'}"
         return [
-            f"Fine-tuned {names} left out, not being of its log: {self._reasons}. {_AWAY} the run to fine-tune anew."
+            f"Fine-tuned {names} left out, not being of its log: {self._reasons}. {_AWAY} the run to "
+            "fine-tune anew."
         ]
 
     @property
