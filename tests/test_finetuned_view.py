@@ -93,9 +93,22 @@ def test_a_run_without_any(run: Path) -> None:
         "name",
         "parent",
         "training_seconds",
-        "loss",
+        "training loss",
         "failure",
     ]
+
+
+def test_the_metric_loss_and_that_of_training(study: StudyView) -> None:
+    """The recipe reports `loss`, on the search split; a training has one of its own."""
+    first, last = study.finetuned[0], study.finetuned[2]
+    rows = study.finetuned.rows()
+    assert rows[0]["loss"] == first.metrics["loss"]
+    assert rows[0]["training loss"] == first.record.loss != first.metrics["loss"]
+    assert last.trial.failed
+    assert "loss" not in rows[2]
+    frame = study.finetuned.to_pandas()
+    assert frame["loss"].tolist()[0] == first.metrics["loss"]
+    assert frame["training loss"].tolist()[0] == first.record.loss
 
 
 def test_a_search_that_is_run_again_has_them_too(run: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from bitfront import log
 from bitfront.errors import InputError, RunError
-from bitfront.finetune import read_finetuned
+from bitfront.finetune import belonging, read_finetuned
 from bitfront.finetuned_view import FineTunedCandidate
 from bitfront.graph.capture import capture
 from bitfront.hiring import hiring
@@ -119,8 +119,10 @@ def _view(job: Job, directory: Path | None, ray: str | None, notes: Sequence[str
     with hiring(job.recipe, ray, of_the_cluster.append) as hire:
         results = run_job(job, directory, hire=hire)
     front = [Candidate(member, lambda: job) for member in results.front]
-    records = [] if directory is None else read_finetuned(directory)
-    tuned = [FineTunedCandidate(record, lambda: job, directory or Path()) for record in records]
+    tuned: list[FineTunedCandidate] = []
+    if directory is not None and read_finetuned(directory):  # what is left out is in the notes of the results
+        records = belonging(directory, job.hashes(), results.trials).own
+        tuned = [FineTunedCandidate(record, lambda: job, directory) for record in records]
     found = (*notes, *results.notes, *of_the_cluster)
     return StudyView(
         results.trials, front, results.objectives, directory, found, results.baseline.test, tuned
@@ -134,6 +136,8 @@ def default_run(recipe: Path) -> Path:
 
 def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = None) -> StudyView:
     """A run from its directory, with the trials that were fine-tuned of it.
+
+    Others that lie there, of a log before the search was begun anew, are left out, and `notes` says so.
 
     The modules of candidates need the model and data of the recipe, which are loaded when a module is first asked
     for; a run that was started with a module needs `model` and `data` again.
@@ -160,8 +164,9 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
         return job
 
     front = [Candidate(Member(trial, tests.get(trial.number, {})), checked) for trial in members]
-    tuned = [FineTunedCandidate(record, checked, path) for record in read_finetuned(path)]
-    return StudyView(contents.trials, front, objectives, path, baseline_test=tests.get(0), finetuned=tuned)
+    found = belonging(path, header["hashes"], contents.trials)
+    tuned = [FineTunedCandidate(record, checked, path) for record in found.own]
+    return StudyView(contents.trials, front, objectives, path, found.notes, tests.get(0), tuned)
 
 
 def _check_unchanged(job: Job, hashes: Mapping[str, str], path: Path) -> None:

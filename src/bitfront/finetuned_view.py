@@ -15,6 +15,8 @@ from bitfront.results import Interval
 from bitfront.runtime.module import QuantizedModule
 from bitfront.trial import Trial
 
+_LOSS = "training loss"  # `loss` is a metric of some recipes
+
 
 @dataclass(frozen=True)
 class FineTunedCandidate:
@@ -69,7 +71,7 @@ class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
     """An immutable sequence of fine-tuned trials that knows how to become a table.
 
     A row is a trial: `name`, the number of its `parent`, its metrics, those on the test split (`test accuracy`),
-    `training_seconds`, the training's `loss`, `failure`, then a column per site with the format's name.
+    `training_seconds`, `training loss`, `failure`, then a column per site with the format's name.
     """
 
     __slots__ = ()
@@ -79,7 +81,7 @@ class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
         return [
             {"name": found.name, "parent": found.parent, **found.metrics}
             | {f"test {name}": interval.value for name, interval in found.test.items()}
-            | {"training_seconds": found.record.seconds, "loss": found.record.loss, "failure": _reason(found)}
+            | {"training_seconds": found.record.seconds, _LOSS: found.record.loss, "failure": _reason(found)}
             | dict(found.assignment)
             for found in self
         ]
@@ -89,13 +91,13 @@ class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
         metrics = [name for found in self for name in found.metrics]
         tests = [f"test {name}" for found in self for name in found.test]
         sites = [site for found in self for site in found.assignment]
-        spent = ("training_seconds", "loss", "failure")
+        spent = ("training_seconds", _LOSS, "failure")
         return list(dict.fromkeys(("name", "parent", *metrics, *tests, *spent, *sites)))
 
     def types(self) -> dict[str, str]:
         """pandas types of columns that may hold nothing but what is missing."""
         sites = {site: "string" for found in self for site in found.assignment}
-        return {"name": "string", "loss": "float64", "failure": "string", **sites}
+        return {"name": "string", _LOSS: "float64", "failure": "string", **sites}
 
     @overload
     def __getitem__(self, key: SupportsIndex, /) -> FineTunedCandidate: ...

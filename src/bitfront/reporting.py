@@ -12,7 +12,7 @@ from bitfront.costs.base import Cost
 from bitfront.documents import FrontShape, read_document
 from bitfront.errors import BitfrontError, RunError
 from bitfront.files import write_whole
-from bitfront.finetune import fronts, read_finetuned
+from bitfront.finetune import Belonging, belonging, fronts
 from bitfront.finetune.fronts import member_json, record_json
 from bitfront.manifest import read_manifest
 from bitfront.metric import Objectives
@@ -29,20 +29,24 @@ PAGE = "report.html"
 _ALWAYS = ("size", "bit_ops")  # costs that are split by layer, whatever the recipe asks for
 
 
-def write_report(job: Job, results: Results, header: Mapping[str, Any], directory: Path) -> str:
-    """Leave the page of a search that has just ended in its directory; a note if that fails, else "".
+def write_report(job: Job, results: Results, header: Mapping[str, Any], directory: Path) -> list[str]:
+    """Leave the page of a search that has just ended in its directory; notes on what it lacks.
 
     Whatever goes wrong with the page, the run is done and safe.
     """
+    notes: list[str] = []
     try:
         manifest = read_manifest(directory)
-        document = results.to_json() | finetuned_document(directory, results.trials, results.objectives)
+        tuned = belonging(directory, header["hashes"], results.trials)
+        notes += tuned.notes
+        document = with_finetuned(results.to_json(), tuned, results.trials, results.objectives)
         source = _source(job, directory, document, results.trials, header, manifest)
         source = replace(source, terms=_terms(job), untrainable=_why_untrainable(job))
         write_whole(directory / PAGE, page(source))
     except Exception as error:
-        return f"{PAGE} could not be made ({type(error).__name__}: {error}); everything else of the run is there."
-    return ""
+        reason = f"{type(error).__name__}: {error}"
+        notes.append(f"{PAGE} could not be made ({reason}); everything else of the run is there.")
+    return notes
 
 
 def read_source(directory: Path, say: Callable[[str], None] = lambda note: None) -> Source:
@@ -63,7 +67,10 @@ def read_source(directory: Path, say: Callable[[str], None] = lambda note: None)
     trials = tuple(contents.trials)[: document["trials"]]
     _check_of_log(document, trials, directory / FRONT)
     baseline = {name: float(value) for name, value in document["baseline"].items()}
-    document |= finetuned_document(directory, trials, job.goals.objectives(baseline))
+    tuned = belonging(directory, contents.header["hashes"], contents.trials)
+    for note in tuned.notes:
+        say(note)
+    document = with_finetuned(document, tuned, trials, job.goals.objectives(baseline))
     if len(contents.trials) > len(trials):
         say(
             f"The log has {len(contents.trials) - len(trials)} trials after those of {FRONT}; they are left out."
@@ -87,15 +94,20 @@ def _check_of_log(document: Mapping[str, Any], trials: Sequence[Trial], path: Pa
         raise RunError(f"'{path}' is not of the trials in the log; run the search again to write it anew.")
 
 
-def finetuned_document(run: Path, trials: Sequence[Trial], objectives: Objectives) -> dict[str, Any]:
-    """What the page says of fine-tuned trials, under one key; empty where there are none."""
-    records = read_finetuned(run)
-    if not records:
-        return {}
-    found = fronts(trials, records, objectives)
-    return {
+def with_finetuned(
+    document: Mapping[str, Any], tuned: Belonging, trials: Sequence[Trial], objectives: Objectives
+) -> dict[str, Any]:
+    """What the page is made from: front.json, the run's fine-tuned trials, and a note on others that lie there.
+
+    That note isn't in front.json: they may be moved away.
+    """
+    document = {**document, "notes": [*document["notes"], *tuned.notes]}
+    if not tuned.own:
+        return document
+    found = fronts(trials, tuned.own, objectives)
+    return document | {
         "finetuned": {
-            "trials": [record_json(record, trials) for record in records],
+            "trials": [record_json(record, trials) for record in tuned.own],
             "front": [member_json(member) for member in found.after],
         }
     }

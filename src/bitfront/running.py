@@ -170,12 +170,11 @@ def _leave_beginning(job: Job, directory: Path | None, crew: Crew | None) -> Non
 
 
 def _leave_results(job: Job, results: Results, header: Mapping[str, Any], directory: Path | None) -> None:
-    """front.json and the report; where the report can't be made, that is a note."""
+    """front.json and the report; what the report lacks is in notes."""
     if directory is None:
         return
     write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
-    if failed := write_report(job, results, header, directory):
-        results.notes.append(failed)
+    results.notes.extend(write_report(job, results, header, directory))
 
 
 def _name(directory: Path | None) -> str:

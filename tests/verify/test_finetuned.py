@@ -97,8 +97,9 @@ def test_a_trial_of_another_parent_is_named(tuned: Path) -> None:
     edited(tuned, 2, parent=99)
     words = [change.words for change in verify_here(tuned).changes]
     assert words == [
-        "finetuned.jsonl has another assignment for f0 than the log for trial 0.",
-        "finetuned.jsonl names trial 99 for f1, and the log doesn't have it.",
+        "f0 in finetuned.jsonl is not of the log: trial 0 in the log has other formats than f0, "
+        "which came from it.",
+        "f1 in finetuned.jsonl is not of the log: the log has no trial 99, from which f1 came.",
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bitfront import log, pareto
 from bitfront.errors import InputError, RunError
-from bitfront.finetune import TunedJob, read_finetuned, tuned_job
+from bitfront.finetune import TunedJob, belonging, tuned_job
 from bitfront.manifest import read_manifest
 from bitfront.metric import Failure, Metric, Objectives
 from bitfront.recipe import Job, read
@@ -33,14 +33,16 @@ class OpenRun:
         """The trial of a number, or a fine-tuned one (f0, f1, …), and the job that it is a candidate of.
 
         Raises:
-            InputError: there is none, or it failed.
+            InputError: there is none, it failed, or it isn't of the run's log.
         """
         if name.isdecimal():
             return self.job_of(self.trial(int(name)))
-        records = read_finetuned(self.directory)
-        found = next((record for record in records if record.name == name), None)
+        tuned = belonging(self.directory, self.header["hashes"], self.trials)
+        found = next((record for record in tuned.own if record.name == name), None)
         if found is None:
-            known = ", ".join(record.name for record in records) or "none"
+            if name in tuned.foreign:
+                raise InputError(tuned.notes[0])
+            known = ", ".join(record.name for record in tuned.own) or "none"
             raise InputError(
                 f"The run '{self.directory}' has no trial '{name}': a trial is a number, and a fine-tuned one f0, "
                 f"f1, …. Fine-tuned are {known}."

@@ -98,23 +98,39 @@ def weights_path(run: Path, name: str) -> Path:
     return run / FOLDER / f"{name}.safetensors"
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What the file holds: `hashes` of the run when it was begun; `end` is where its last whole line ends."""
+
+    hashes: Mapping[str, str]
+    records: tuple[FineTuned, ...]
+    end: int
+
+
 def read_finetuned(run: Path) -> list[FineTuned]:
-    """The fine-tuned trials of a run, in the order in which they were trained; a torn last line is left out.
+    """All fine-tuned trials in a run's directory, in the order in which they were trained.
+
+    A torn last line is left out. `belonging` tells which of them are of the run's log.
 
     Raises:
         RunError: the file is damaged before its last line, or of another version.
     """
+    return list(read_recorded(run).records) if (run / NAME).exists() else []
+
+
+def read_recorded(run: Path) -> Recorded:
+    """Everything in the file, which must be there; a torn last line is left out.
+
+    Raises:
+        RunError: it can't be read, is damaged before its last line, or of another version.
+    """
     path = run / NAME
-    return _read(path)[0] if path.exists() else []
-
-
-def _read(path: Path) -> tuple[list[FineTuned], int]:
-    """What the file holds, and the byte where its last whole line ends."""
     try:
         data = read_file(path)
     except OSError as error:
         raise RunError(f"'{path}' can't be read: {error.strerror}.") from error
     *lines, tail = data.split(b"\n")
+    hashes: dict[str, str] = {}
     found: list[FineTuned] = []
     for number, line in enumerate(lines):
         try:
@@ -122,6 +138,7 @@ def _read(path: Path) -> tuple[list[FineTuned], int]:
             if number == 0:
                 if record.get("finetuned") != VERSION:
                     raise ValueError(f"version {record.get('finetuned')}, not {VERSION}")
+                hashes = {str(name): str(value) for name, value in record["hashes"].items()}
                 continue
             found.append(FineTuned.of(record))
             if found[-1].trial.number != number - 1:
@@ -133,7 +150,7 @@ def _read(path: Path) -> tuple[list[FineTuned], int]:
             ) from error
     if not lines:
         raise RunError(f"'{path}' holds no complete header line.")
-    return found, len(data) - len(tail)
+    return Recorded(hashes, tuple(found), len(data) - len(tail))
 
 
 def append(run: Path, record: FineTuned, hashes: Mapping[str, str]) -> None:
@@ -145,7 +162,7 @@ def append(run: Path, record: FineTuned, hashes: Mapping[str, str]) -> None:
     path = run / NAME
     if not path.exists():
         write_bytes_whole(path, f"{seal({'finetuned': VERSION, 'hashes': dict(hashes)})}\n".encode())
-    _, end = _read(path)
+    end = read_recorded(run).end
     try:
         with path.open("r+b") as file:
             file.truncate(end)

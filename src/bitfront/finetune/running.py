@@ -12,8 +12,10 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
+from bitfront import log
 from bitfront.errors import InputError
 from bitfront.files import Lock, make_directory, write_bytes_whole
+from bitfront.finetune.belonging import belonging
 from bitfront.finetune.record import FOLDER, FineTuned, append, read_finetuned, weights_path
 from bitfront.metric import Failure, Measurement, Outcome
 from bitfront.quality.bootstrap import interval
@@ -50,7 +52,8 @@ def finetune_trials(
 
     Raises:
         InputError: a parent is the float model, there is nothing to train on, or a tracker can't be had.
-        RunError: another process writes the run, or it can't be written.
+        RunError: another process writes the run, it can't be written, or what was fine-tuned in it before is of
+            another log.
     """
     _check_parents(parents)
     with blamed("finetune", "trackers"):
@@ -60,6 +63,7 @@ def finetune_trials(
     hashes = job.hashes()
     lock = Lock(run)
     try:
+        belonging(run, hashes, log.read(run / log.NAME).trials).check()
         make_directory(run / FOLDER)
         for parent in parents:
             known = read_finetuned(run)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from torch import Tensor
 
 from bitfront.errors import BitfrontError, reason_of
-from bitfront.finetune import FineTuned, TunedJob, read_finetuned, tuned_job
+from bitfront.finetune import Belonging, FineTuned, TunedJob, tuned_job
 from bitfront.latency.metrics import MEASURED
 from bitfront.metric import Measurement
 from bitfront.quality.bootstrap import interval
@@ -26,32 +25,22 @@ _FILE = "finetuned.jsonl"
 Found = Mapping[str, tuple[Numbers, float]]
 
 
-def finetuned_disagreements(directory: Path, trials: Sequence[Trial]) -> list[Change]:
-    """Where a fine-tuned trial isn't of the trial that it names as the one it came from.
-
-    Raises:
-        RunError: the file of fine-tuned trials is damaged.
-    """
-    return [change for record in read_finetuned(directory) for change in _disagreements(record, trials)]
-
-
-def _disagreements(record: FineTuned, trials: Sequence[Trial]) -> Iterator[Change]:
-    parent = trials[record.parent] if 0 <= record.parent < len(trials) else None
-    if parent is None:
-        words = f"{_FILE} names trial {record.parent} for {record.name}, and the log doesn't have it."
-        yield Change(_FILE, None, str(record.parent), words)
-    elif parent.assignment != record.trial.assignment:
-        words = f"{_FILE} has another assignment for {record.name} than the log for trial {record.parent}."
-        yield Change(_FILE, None, None, words)
+def finetuned_disagreements(found: Belonging) -> list[Change]:
+    """Where a fine-tuned trial isn't of the run's log."""
+    return [
+        Change(_FILE, None, None, f"{name} in {_FILE} is not of the log: {why}.")
+        for name, why in found.foreign.items()
+    ]
 
 
-def finetuned_values(job: Job, directory: Path, trials: Sequence[Trial], notes: list[str]) -> Iterator[Value]:
-    """What is recorded of each fine-tuned trial on both splits, against its saved weights measured now.
+def finetuned_values(
+    job: Job, found: Belonging, trials: Sequence[Trial], notes: list[str]
+) -> Iterator[Value]:
+    """What is recorded of each fine-tuned trial of the log on both splits, against its saved weights measured now.
 
     Qualities have their tolerance everywhere: on which machine a trial was fine-tuned isn't recorded.
     """
-    records = read_finetuned(directory)
-    trained = [record for record in records if not record.trial.failed]
+    trained = [record for record in found.own if not record.trial.failed]
     if trained:
         notes.append(
             f"Of the fine-tuned trials ({', '.join(record.name for record in trained)}) the saved weights were "
@@ -59,12 +48,12 @@ def finetuned_values(job: Job, directory: Path, trials: Sequence[Trial], notes: 
         )
     for record in trained:
         try:
-            tuned = tuned_job(job, directory, record)
+            tuned = tuned_job(job, found.run, record)
         except BitfrontError as error:
             yield from _values(job, record, "search", {}, str(error))
             yield from _values(job, record, "test", {}, str(error))
             continue
-        parent = trials[record.parent].values if 0 <= record.parent < len(trials) else {}
+        parent = trials[record.parent].values
         yield from _values(job, record, "search", *_on_search(job, tuned, record, parent))
         yield from _values(job, record, "test", *_on_test(job, tuned, record))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from bitfront.export.opening import OpenRun, read_run
 from bitfront.files import read_file
+from bitfront.finetune import belonging
 from bitfront.manifest import hardware, versions
 from bitfront.recipe.fingerprints import of_examples, of_text
 from bitfront.verify.changes import Change, of_hashes, of_log, of_settings, of_surroundings
@@ -74,7 +75,8 @@ def verify_here(directory: Path) -> Verification:
     record = record_of(opened, not any(place.startswith(("hashes.recipe", "recipe.")) for place in places))
     changes += record.changes
     changes += latency_disagreements(directory, opened.trials)
-    changes += finetuned_disagreements(directory, opened.trials)
+    tuned = belonging(directory, opened.header["hashes"], opened.trials)
+    changes += finetuned_disagreements(tuned)
     notes = list(record.notes)
     values: list[Value] = []
     if {"hashes.graph", "hashes.space"} & places:
@@ -89,7 +91,7 @@ def verify_here(directory: Path) -> Verification:
             values += sums(opened.objectives, record.candidates, values)
         values += shipped_values(job, directory, opened.trials, to_the_last_bit)
         values += values_on_test(job, record.candidates, to_the_last_bit)
-        values += finetuned_values(job, directory, opened.trials, notes)
+        values += finetuned_values(job, tuned, opened.trials, notes)
     threads = hardware(job)["torch_threads"]
     order = {name: place for place, name in enumerate(_in_order(record, values))}
     values.sort(key=lambda value: order[value.trial])
