@@ -119,6 +119,26 @@ def test_it_is_told_to_trackers(trained: Path, bitfront: Any) -> None:
     assert digest(trained / WEIGHTS) == with_trackers
 
 
+def told_losses(folder: Path) -> list[list[float]]:
+    """The losses in each event file below a folder, in the order in which they were written."""
+    files = sorted(folder.rglob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns)
+    found = [EventAccumulator(str(path)).Reload() for path in files]
+    return [[event.value for event in told.Scalars("train_loss")] for told in found]
+
+
+def test_trackers_are_told_of_a_training_with_other_settings_and_of_one_repeated(
+    trained: Path, bitfront: Any
+) -> None:
+    recipe = trained / "recipe.toml"
+    recipe.write_text(recipe.read_text() + 'trackers = ["tensorboard"]\n')
+    slower = ("--set", "train.learning_rate=0.01")
+    for change in ((), slower, slower):
+        assert bitfront("train", "recipe.toml", "-q", *change).status == 0
+    first, second, third = told_losses(trained / "runs")
+    assert [len(first), len(second), len(third)] == [4, 4, 4]
+    assert first != second == third
+
+
 def test_a_tracker_of_no_name(trained: Path, bitfront: Any) -> None:
     said = bitfront("train", "recipe.toml", "--set", 'train.trackers=["tensorbord"]')
     assert said.status == 2

@@ -85,6 +85,16 @@ def test_another_training_is_told_from_its_start(tmp_path: Path) -> None:
     assert [session.identity for session in tracker.sessions] == ["", ""]
 
 
+def test_a_training_that_is_repeated_is_told_from_its_start(tmp_path: Path) -> None:
+    """Its checkpoint is gone, as after every training that came to its end."""
+    tracker = Remembering()
+    sitting(tmp_path, {"fake": tracker})
+    (tmp_path / "checkpoint").unlink()
+    sitting(tmp_path, {"fake": tracker})
+    assert tracker.steps == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]
+    assert [(session.identity, session.first) for session in tracker.sessions] == [("", 1), ("", 1)]
+
+
 @pytest.mark.parametrize("fails", ["begin", "scalars", "flush", "finish"])
 def test_a_tracker_that_fails_is_a_note_and_told_nothing_more(tmp_path: Path, fails: str) -> None:
     notes, failing, other = list[str](), Remembering(fails=(fails,)), Remembering()
