@@ -120,7 +120,7 @@ def test_a_training_that_fails_is_told_as_failed(tmp_path: Path) -> None:
 
 def test_damaged_notes_on_trackers_are_named(tmp_path: Path) -> None:
     sitting(tmp_path, {"fake": Remembering()})
-    state = tmp_path / "told" / "trackers.json"
+    state = tmp_path / "told" / "training-trackers.json"
     assert json.loads(state.read_text())["trackers"]["fake"] == {"identity": "mine", "first": 6}
     for text in ("{", '{"trackers": {}}', '{"key": "k", "trackers": {"fake": {}}}'):
         state.write_text(text)

@@ -58,8 +58,7 @@ def train_recipe(
         if checkpoint.exists():
             say(_going_on(checkpoint, done))
         told_of = of_text(f"{key} {settings}")
-        run = default_run(path)
-        tracked = TrainingTracking(trackers, run.with_name(f"{run.name}-train"), told_of, console.note)
+        tracked = TrainingTracking(trackers, default_run(path) / "training", told_of, console.note)
         tracked.begin(f"{path.stem}-train", _described(recipe), done)
 
         def told(epoch: Epoch) -> None:

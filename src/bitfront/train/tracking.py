@@ -15,7 +15,7 @@ from bitfront.trackers import Ending, Session, Tracker
 from bitfront.trackers.base import Setting, Status
 from bitfront.train.loop import Epoch
 
-STATE = "trackers.json"
+STATE = "training-trackers.json"  # not that of a search, which may share the directory
 
 
 def made_trackers(names: Sequence[str]) -> dict[str, Tracker]:
@@ -26,7 +26,7 @@ def made_trackers(names: Sequence[str]) -> dict[str, Tracker]:
 class TrainingTracking:
     """The trackers of one training, by name; without any, nothing is done or written.
 
-    Steps are numbers of epochs. How far each tracker got is kept in trackers.json of `directory`,
+    Steps are numbers of epochs. How far each tracker got is kept in training-trackers.json of `directory`,
     with the `key` of the training (a hash of all that its epochs depend on, settings included): one that is
     resumed tells the rest; another one begins anew, and so does the same one from its first epoch. The first
     thing that a tracker raises is told to `say`, and is its last.
