@@ -122,6 +122,7 @@ def test_the_same_command_again_evaluates_nothing(folder: Path, bitfront: Bitfro
     assert (again["evaluated"], again["resumed"]) == (first["evaluated"], first["evaluated"])
     for key in ("front", "baseline", "uniform", "knee", "stopped", "duplicates"):
         assert again[key] == first[key]
+    assert " in this sitting; " in bitfront("search", "recipe.toml").out
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -304,6 +305,7 @@ def test_what_people_read(folder: Path, bitfront: Bitfront, monkeypatch: pytest.
     assert max(map(len, table)) <= 80
     assert "…" not in "".join(table)
     assert "of 36 points evaluated" in said.out
+    assert "sitting" not in said.out
     assert said.err.splitlines() == [
         "Importing parts.py:net, parts.py:data, as the recipe says.",
         "The run lies in runs/recipe/ (report.html, front.json, trials.jsonl).",

@@ -110,13 +110,50 @@ def test_it_is_told_to_trackers(trained: Path, bitfront: Any) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, "2"], env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
     assert bitfront("train", "recipe.toml", "-q").status == 0
-    told = EventAccumulator(str(trained / "runs" / "recipe-train" / "tensorboard")).Reload()
+    told = EventAccumulator(str(trained / "runs" / "recipe" / "training" / "tensorboard")).Reload()
     assert set(told.Tags()["scalars"]) == {"train_loss", "accuracy", "loss"}
     for name in ("train_loss", "accuracy", "loss"):
         assert sorted(event.step for event in told.Scalars(name)) == [1, 2, 3, 4]
     with_trackers = digest(trained / WEIGHTS)
     assert bitfront("train", "recipe.toml", "-q", "--set", "train.trackers=[]").status == 0
     assert digest(trained / WEIGHTS) == with_trackers
+
+
+def told_losses(folder: Path) -> list[list[float]]:
+    """The losses in each event file below a folder, in the order in which they were written."""
+    files = sorted(folder.rglob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns)
+    found = [EventAccumulator(str(path)).Reload() for path in files]
+    return [[event.value for event in told.Scalars("train_loss")] for told in found]
+
+
+def test_trackers_are_told_of_a_training_with_other_settings_and_of_one_repeated(
+    trained: Path, bitfront: Any
+) -> None:
+    recipe = trained / "recipe.toml"
+    recipe.write_text(recipe.read_text() + 'trackers = ["tensorboard"]\n')
+    slower = ("--set", "train.learning_rate=0.01")
+    for change in ((), slower, slower):
+        assert bitfront("train", "recipe.toml", "-q", *change).status == 0
+    first, second, third = told_losses(trained / "runs")
+    assert [len(first), len(second), len(third)] == [4, 4, 4]
+    assert first != second == third
+
+
+def test_trackers_of_a_training_and_of_a_search_keep_apart(trained: Path, bitfront: Any) -> None:
+    """Of the same recipe, and of one whose name is as if it were made from the other's."""
+    text = (trained / "recipe.toml").read_text() + 'trackers = ["tensorboard"]\n'
+    searched = text.replace("[search]\n", '[search]\ntrackers = ["tensorboard"]\n')
+    (trained / "recipe.toml").write_text(searched)
+    (trained / "recipe-train.toml").write_text(searched)
+    assert bitfront("train", "recipe.toml", "-q").status == 0
+    for name in ("recipe-train", "recipe"):
+        said = bitfront("search", f"{name}.toml", "-q")
+        assert said.status == 0, said.err
+        assert "tracker" not in said.err
+    assert bitfront("train", "recipe.toml", "-q").status == 0
+    assert bitfront("search", "recipe.toml", "-q").status == 0
+    assert [len(losses) for losses in told_losses(trained / "runs" / "recipe" / "training")] == [4, 4]
+    assert not list((trained / "runs" / "recipe-train").rglob("training-trackers.json"))
 
 
 def test_a_tracker_of_no_name(trained: Path, bitfront: Any) -> None:

@@ -16,6 +16,7 @@ from bitfront.report.page import page
 from bitfront.report.page_layers import Heat, heat_of
 from bitfront.report.page_points import FAINT
 from bitfront.report.page_source import Source, axes
+from bitfront.trial import Trial
 from tests.report.colours import contrast
 from tests.report.pages import ACCURACY, BIT_OPS, LOSS, SIZE, Made
 
@@ -310,6 +311,30 @@ def test_the_opening_says_what_it_cost_and_what_is_best_for_quality() -> None:
     best = max(source.front, key=lambda member: member["metrics"]["accuracy"])
     assert f"Of the front, trial {best['trial']} has the best accuracy: accuracy " in said
     assert "bitfront verify 'runs/made up'" in said
+
+
+def test_a_resumed_run_tells_the_time_of_all_its_candidates() -> None:
+    """The seconds of front.json are those of the last sitting, which may have found everything in the log."""
+    source = KINDS["failures"].source()
+    trials = tuple(
+        Trial(trial.number, trial.batch, trial.assignment, replace(trial.outcome, seconds=10.0))
+        for trial in source.trials
+    )
+    resumed = replace(source, trials=trials, document={**source.document, "seconds": 0.2, "resumed": 44})
+    said = Seen(page(resumed)).said
+    opening = "The search by random spent 7 min 10 s on evaluating 43 candidates; 9 of them failed."
+    assert f"{opening} Its last sitting took 0.2 s." in said
+    assert "points. Evaluating them took 7 min 10 s, the last sitting 0.2 s." in said
+    assert "took 0.2 s for" not in said
+
+
+def test_what_a_warm_start_took_over_is_not_counted_among_what_the_search_took() -> None:
+    source = KINDS["two"].source()
+    own = len(source.trials) - 10
+    said = Seen(page(replace(source, document={**source.document, "evaluated": own}))).said
+    assert f"took 12.5 s for {own - 1} candidates; none failed." in said
+    assert f"{own - 1} candidates by random, of a space of" in said
+    assert "A warm start gave 10 more." in said
 
 
 def test_cells_of_the_heat_map_are_named_where_they_are_few() -> None:

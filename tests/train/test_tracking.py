@@ -85,6 +85,16 @@ def test_another_training_is_told_from_its_start(tmp_path: Path) -> None:
     assert [session.identity for session in tracker.sessions] == ["", ""]
 
 
+def test_a_training_that_is_repeated_is_told_from_its_start(tmp_path: Path) -> None:
+    """Its checkpoint is gone, as after every training that came to its end."""
+    tracker = Remembering()
+    sitting(tmp_path, {"fake": tracker})
+    (tmp_path / "checkpoint").unlink()
+    sitting(tmp_path, {"fake": tracker})
+    assert tracker.steps == [1, 2, 3, 4, 5, 1, 2, 3, 4, 5]
+    assert [(session.identity, session.first) for session in tracker.sessions] == [("", 1), ("", 1)]
+
+
 @pytest.mark.parametrize("fails", ["begin", "scalars", "flush", "finish"])
 def test_a_tracker_that_fails_is_a_note_and_told_nothing_more(tmp_path: Path, fails: str) -> None:
     notes, failing, other = list[str](), Remembering(fails=(fails,)), Remembering()
@@ -110,7 +120,7 @@ def test_a_training_that_fails_is_told_as_failed(tmp_path: Path) -> None:
 
 def test_damaged_notes_on_trackers_are_named(tmp_path: Path) -> None:
     sitting(tmp_path, {"fake": Remembering()})
-    state = tmp_path / "told" / "trackers.json"
+    state = tmp_path / "told" / "training-trackers.json"
     assert json.loads(state.read_text())["trackers"]["fake"] == {"identity": "mine", "first": 6}
     for text in ("{", '{"trackers": {}}', '{"key": "k", "trackers": {"fake": {}}}'):
         state.write_text(text)

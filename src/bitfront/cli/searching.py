@@ -72,9 +72,10 @@ def show(results: Results) -> None:
     size = results.space.size
     distinct = sum(trial.is_in(results.space) for trial in results.trials)
     share = f"{distinct:,} of {size:,} points" if size < 10**9 else f"{distinct:,} of {_power(size)} points"
+    sitting = " in this sitting" if results.resumed else ""
     out.print(
         f"{share} evaluated ({_percent(distinct, size)}), {document['failed']} failed, "
-        f"{duration(results.seconds)}; {STOPS[_stop(results.progress)]}.",
+        f"{duration(results.seconds)}{sitting}; {STOPS[_stop(results.progress)]}.",
         markup=False,
         soft_wrap=whole,
     )

@@ -57,8 +57,8 @@ def train_recipe(
         done = epochs_done(checkpoint, settings, key)
         if checkpoint.exists():
             say(_going_on(checkpoint, done))
-        run = default_run(path)
-        tracked = TrainingTracking(trackers, run.with_name(f"{run.name}-train"), key, console.note)
+        told_of = of_text(f"{key} {settings}")
+        tracked = TrainingTracking(trackers, default_run(path) / "training", told_of, console.note)
         tracked.begin(f"{path.stem}-train", _described(recipe), done)
 
         def told(epoch: Epoch) -> None:

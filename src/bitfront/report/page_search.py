@@ -108,8 +108,13 @@ def _counts(source: Source) -> Iterator[str]:
     space = f"{size:,}" if size < 10**9 else f"about 10^{len(str(size)) - 1}"
     strategy = source.header.get("strategy")
     by = f" by {strategy}" if strategy else ""
-    took = duration(document["seconds"])
-    yield f"{document['trials'] - 1:,} candidates{by}, of a space of {space} points, in {took}."
+    took = f", in {duration(document['seconds'])}."
+    if document["resumed"]:
+        spent, sitting = duration(source.evaluation_seconds), duration(document["seconds"])
+        took = f". Evaluating them took {spent}, the last sitting {sitting}."
+    yield f"{len(source.evaluated):,} candidates{by}, of a space of {space} points{took}"
+    if taken_over := document["trials"] - document["evaluated"]:
+        yield f"A warm start gave {taken_over:,} more."
     if document["stopped"]:
         stopped = (
             "pruned" if document["stopped"] == "covered" and document.get("pruned") else document["stopped"]

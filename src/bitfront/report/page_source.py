@@ -66,6 +66,18 @@ class Source:
         return tuple(dict.fromkeys(site for trial in self.trials for site in trial.assignment.sites))
 
     @cached_property
+    def evaluated(self) -> tuple[Trial, ...]:
+        """The candidates that this run evaluated, in whatever sitting: not the float model, which is the log's
+        first, nor what a warm start took over, which comes next."""
+        taken_over = self.document["trials"] - self.document["evaluated"]
+        return self.trials[1 + taken_over :]
+
+    @property
+    def evaluation_seconds(self) -> float:
+        """What these took, summed up from the log: a time that resuming doesn't change."""
+        return sum(trial.outcome.seconds for trial in self.evaluated)
+
+    @cached_property
     def by_number(self) -> Mapping[int, Trial]:
         """The trials by number."""
         return {trial.number: trial for trial in self.trials}

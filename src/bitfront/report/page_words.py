@@ -41,12 +41,18 @@ def next_words(source: Source) -> str:
 
 
 def _cost(source: Source) -> Iterator[str]:
-    """What the search took."""
-    document = source.document
-    evaluated, failed = document["trials"] - 1, document["failed"]
+    """What the search took. The seconds of the document are those of the last sitting alone."""
+    evaluated, sitting = len(source.evaluated), duration(source.document["seconds"])
+    failed = sum(trial.failed for trial in source.evaluated)
     strategy = f" by {source.header['strategy']}" if source.header.get("strategy") else ""
-    yield f"The search{strategy} took {duration(document['seconds'])} for {evaluated:,} candidates;"
+    if source.document["resumed"]:
+        spent = duration(source.evaluation_seconds)
+        yield f"The search{strategy} spent {spent} on evaluating {evaluated:,} candidates;"
+    else:
+        yield f"The search{strategy} took {sitting} for {evaluated:,} candidates;"
     yield "none failed." if not failed else f"{failed:,} of them failed."
+    if source.document["resumed"]:
+        yield f"Its last sitting took {sitting}."
 
 
 def _least_loss(source: Source, knee: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from bitfront.trackers import Ending, Session, Tracker
 from bitfront.trackers.base import Setting, Status
 from bitfront.train.loop import Epoch
 
-STATE = "trackers.json"
+STATE = "training-trackers.json"  # not that of a search, which may share the directory
 
 
 def made_trackers(names: Sequence[str]) -> dict[str, Tracker]:
@@ -26,9 +26,10 @@ def made_trackers(names: Sequence[str]) -> dict[str, Tracker]:
 class TrainingTracking:
     """The trackers of one training, by name; without any, nothing is done or written.
 
-    Steps are numbers of epochs. How far each tracker got is kept in trackers.json of `directory`, with the `key`
-    of the training: one that is resumed tells the rest, and another one begins anew. The first thing that a
-    tracker raises is told to `say`, and is its last.
+    Steps are numbers of epochs. How far each tracker got is kept in training-trackers.json of `directory`,
+    with the `key` of the training (a hash of all that its epochs depend on, settings included): one that is
+    resumed tells the rest; another one begins anew, and so does the same one from its first epoch. The first
+    thing that a tracker raises is told to `say`, and is its last.
     """
 
     def __init__(
@@ -46,8 +47,12 @@ class TrainingTracking:
 
     def begin(self, name: str, settings: Mapping[str, Setting], done: Iterable[Epoch] = ()) -> None:
         """Before the first epoch of this sitting; `done` are those of earlier ones."""
+        done = list(done)
         for tracker in self._trackers:
             known = self._state.get(tracker, {})
+            # A checkpoint is written before its epoch is told: who was told more knows of a training that ended.
+            if known.get("first", 1) > len(done) + 1:
+                known = {}
             identity, first = known.get("identity", ""), known.get("first", 1)
             with self._guarded(tracker):
                 session = Session(name, dict(settings), self._directory, identity, first)
