@@ -108,8 +108,10 @@ class ManifestShape(Document):
 class AgainShape(Document):
     """A member of the front whose latency was measured a second time."""
 
+    trial: int
     recorded: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     again: dict[str, Any]
+    shipped: Metrics = {}  # not there in a run of a bitfront that didn't measure it
 
 
 class LatencyShape(Document):
