@@ -70,6 +70,13 @@ def test_another_kind_of_value_is_named(place: tuple[str | int, ...], value: Any
             check_shape(document, FrontShape)
 
 
+def test_what_may_be_missing_still_has_a_kind() -> None:
+    check_shape(FRONT, FrontShape)
+    for key, value in (("evaluated", "2"), ("evaluated", 0), ("failed", None), ("failed", 1.5)):
+        with pytest.raises(ValueError, match=f"^{key}"):
+            check_shape(FRONT | {key: value}, FrontShape)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -60,6 +60,8 @@ class FrontShape(Document):
     stopped: str
     space_size: Annotated[int, Field(ge=1)]
     duplicates: Count
+    evaluated: Annotated[int, Field(ge=1)] = 1
+    failed: Count = 0
     pruned: Count = 0
     dropped: Count = 0
     spent: dict[str, Number] = {}

@@ -312,6 +312,16 @@ def test_the_opening_says_what_it_cost_and_what_is_best_for_quality() -> None:
     assert "bitfront verify 'runs/made up'" in said
 
 
+def test_the_cost_is_that_of_the_run_s_own_candidates() -> None:
+    source = KINDS["failures"].source()
+    document = {**source.document, "evaluated": source.document["trials"] - 10}  # the first ten were observed
+    told = "The search by random took 12.5 s for 33 candidates; "
+    failed = sum(trial.failed for trial in source.trials[11:])
+    assert f"{told}{failed} of them failed." in Seen(page(replace(source, document=document))).said
+    older = {key: v for key, v in source.document.items() if key not in ("evaluated", "failed")}
+    assert "for 43 candidates; 9 of them failed." in Seen(page(replace(source, document=older))).said
+
+
 def test_cells_of_the_heat_map_are_named_where_they_are_few() -> None:
     source = KINDS["two"].source()
     heat = heat_of(source)

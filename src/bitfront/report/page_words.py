@@ -43,7 +43,10 @@ def next_words(source: Source) -> str:
 def _cost(source: Source) -> Iterator[str]:
     """What the search took."""
     document = source.document
-    evaluated, failed = document["trials"] - 1, document["failed"]
+    # The log begins with the float model and what a warm start took over.
+    observed = max(0, document["trials"] - document.get("evaluated", document["trials"]))
+    candidates = source.trials[1 + observed :]
+    evaluated, failed = len(candidates), sum(trial.failed for trial in candidates)
     strategy = f" by {source.header['strategy']}" if source.header.get("strategy") else ""
     yield f"The search{strategy} took {duration(document['seconds'])} for {evaluated:,} candidates;"
     yield "none failed." if not failed else f"{failed:,} of them failed."
