@@ -121,7 +121,7 @@ class Archive:
         before = files_of(self.run)
         ended = command(*self._arguments(arguments))
         left: list[str] = []
-        if ended.kind != "done" and ended.status == 2:
+        if ended.kind != "done":
             after = files_of(self.run)
             left = [name for name in {**before, **after} if before.get(name) != after.get(name)]
         if list(self.folder.rglob(".*.partial")):
