@@ -4,7 +4,7 @@ Recipes are damaged byte by byte, changed in their structure, and filled with va
 run the logs (also with checksums that are right again) and the other files. Each is read by a command drawn at
 random. What counts as a clear refusal is one paragraph, a status that says so, and no file changed.
 
-python benchmarks/fuzzing.py [native mase logs others] [--cases 2000] [--seed 0] [--show]
+python benchmarks/fuzzing.py [native mase logs others both] [--cases 2000] [--seed 0] [--show]
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ KINDS = {
     "mase": "MASE recipes",
     "logs": "logs of a run",
     "others": "other files of a run",
+    "both": "logs and other files of a run",
 }
 Read = Callable[[Any, tuple[str, ...]], tuple[Ended, str]]
 
@@ -57,7 +58,8 @@ def measure(kind: str, folder: Path, cases: int, number: int, show: bool) -> Tal
         _run(tally, desk.read, documents(kind), ARGUMENTS, cases, number, show)
     else:
         archive = Archive(folder)
-        files = edits(archive.files, LOGS if kind == "logs" else OTHERS)
+        names = {"logs": LOGS, "others": OTHERS, "both": LOGS + OTHERS}[kind]
+        files = edits(archive.files, names)
         _run(tally, archive.read, files, st.sampled_from(COMMANDS), cases, number, show)
     return tally
 
@@ -86,7 +88,7 @@ def _run(
         tally.slowest = max(tally.slowest, time.perf_counter() - started)
         tally.ends[ended.kind] += 1
         tally.left += bool(left)
-        if show and (left or ended.kind in ("traceback", "hang")):
+        if show and (left or ended.kind in ("fault", "hang")):
             print(
                 f"{arguments} {ended.kind} {left}\n{ended.err[-1000:]}\n{given_input!r:.2000}",
                 file=sys.stderr,
@@ -105,9 +107,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="print the cases that went wrong")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        "| what was fed | cases | clear refusals | valid runs | tracebacks | hangs | files left or changed |"
-    )
+    print("| what was fed | cases | clear refusals | valid runs | faults | hangs | files left or changed |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     before = Path.cwd()
     for kind in options.kinds:
@@ -119,7 +119,7 @@ def main() -> None:
         ends = tally.ends
         print(
             f"| {KINDS[kind]} | {ends.total():,} | {ends['refused']:,} | {ends['done']:,} "
-            f"| {ends['traceback']:,} | {ends['hang']:,} | {tally.left:,} |",
+            f"| {ends['fault']:,} | {ends['hang']:,} | {tally.left:,} |",
             flush=True,
         )
         print(f"{kind}: the slowest case took {tally.slowest:.1f} s", file=sys.stderr)

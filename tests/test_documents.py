@@ -61,12 +61,20 @@ def test_another_kind_of_value_is_named(place: tuple[str | int, ...], value: Any
     for key in place[:-1]:
         table = table[key]
     table[place[-1]] = value
-    with pytest.raises(ValueError, match=rf"^{place[0]}"):
+    first = place[0]
+    with pytest.raises(ValueError, match=rf"^{first}"):
         check_shape(document, FrontShape)
     del table[place[-1]]
     if len(place) < 3:
-        with pytest.raises(ValueError, match=f"^{place[0]}"):
+        with pytest.raises(ValueError, match=f"^{first}"):
             check_shape(document, FrontShape)
+
+
+def test_what_may_be_missing_still_has_a_kind() -> None:
+    check_shape(FRONT, FrontShape)
+    for key, value in (("evaluated", "2"), ("evaluated", 0), ("failed", None), ("failed", 1.5)):
+        with pytest.raises(ValueError, match=f"^{key}"):
+            check_shape(FRONT | {key: value}, FrontShape)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +117,25 @@ def test_manifests(document: Any, place: str) -> None:
         check_shape(document, ManifestShape)
 
 
-@pytest.mark.parametrize("recorded", [{"latency": 0}, {"latency": -1.0}, {"latency": "1"}, 3])
-def test_latencies(recorded: Any) -> None:
-    with pytest.raises(ValueError, match=r"^front\.0\.recorded"):
-        check_shape({"repeatability": 0.1, "front": [{"recorded": recorded, "again": {}}]}, LatencyShape)
+_AGAIN = {"trial": 1, "recorded": {"latency": 1.0}, "again": {}}
+
+
+def test_a_latency_needs_no_quality_as_it_ships() -> None:
+    for member in (_AGAIN, _AGAIN | {"shipped": {"loss": "inf"}}):
+        check_shape({"repeatability": 0.1, "front": [member]}, LatencyShape)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("recorded", value) for value in ({"latency": 0}, {"latency": -1.0}, {"latency": "1"}, 3)],
+        *[("trial", value) for value in ("1", 1.0, None)],
+        *[("shipped", value) for value in ([], None, {"loss": None}, {"loss": "0.5"})],
+    ],
+)
+def test_latencies(key: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^front\.0\.{key}"):
+        check_shape({"repeatability": 0.1, "front": [_AGAIN | {key: value}]}, LatencyShape)
 
 
 def test_a_header_says_what_it_lacks(tmp_path: Path) -> None:

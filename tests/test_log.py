@@ -75,8 +75,11 @@ def test_cut_off_anywhere_it_holds_the_trials_before(path: Path) -> None:
         complete = whole[:end].count(b"\n") - 1
         assert contents.trials == TRIALS[:complete]
         assert contents.end + contents.torn == end
-        log.Writer(path, contents.end).close()
-        assert path.read_bytes() == whole[: contents.end]
+        writer = log.Writer(path, contents.end)
+        assert path.read_bytes() == whole[:end]  # who opened it may yet find a reason to refuse
+        writer.append(TRIALS[complete:])
+        writer.close()
+        assert path.read_bytes() == whole
 
 
 Edit = Callable[[list[bytes]], list[bytes]]

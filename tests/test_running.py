@@ -225,6 +225,17 @@ def test_notes_are_said_before_the_search(tmp_path: Path) -> None:
     assert results.notes == said
 
 
+def test_a_resume_that_is_refused_changes_nothing(tmp_path: Path) -> None:
+    run(tmp_path / "run")
+    with (tmp_path / "run/trials.jsonl").open("ab") as file:
+        file.write(b"{torn")
+    (tmp_path / "run/manifest.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(RunError, match=r"manifest.json"):
+        run_job(job(), tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
 @pytest.mark.parametrize("strategy", ["brute-force", "random", "qmc", "tpe"])
 def test_what_breaks_a_limit_on_size_is_not_evaluated_and_counted(tmp_path: Path, strategy: str) -> None:
     """Uniform int8c is measured anyway."""

@@ -60,6 +60,8 @@ class FrontShape(Document):
     stopped: str
     space_size: Annotated[int, Field(ge=1)]
     duplicates: Count
+    evaluated: Annotated[int, Field(ge=1)] = 1
+    failed: Count = 0
     pruned: Count = 0
     dropped: Count = 0
     spent: dict[str, Number] = {}
@@ -108,8 +110,10 @@ class ManifestShape(Document):
 class AgainShape(Document):
     """A member of the front whose latency was measured a second time."""
 
+    trial: int
     recorded: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     again: dict[str, Any]
+    shipped: Metrics = {}  # not there in a run of a bitfront that didn't measure it
 
 
 class LatencyShape(Document):

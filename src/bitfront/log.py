@@ -157,16 +157,20 @@ def _spelled(sites: Sequence[str], name: str) -> str:
 
 
 class Writer:
-    """Appends to a log from byte `at` on, and syncs it; a torn line behind it is cut off."""
+    """Appends to a log from byte `at` on, and syncs it.
+
+    A torn line behind it is cut off by the first that is added: until then whoever opened the log may still find
+    a reason to refuse, and leaves everything as it was.
+    """
 
     def __init__(self, path: Path, at: int) -> None:
         self._fragments = Fragments()
         self._file = path.open("r+b", buffering=0)
-        self._file.truncate(at)
         self._file.seek(at)
+        self._torn = os.fstat(self._file.fileno()).st_size > at
 
     def append(self, trials: Sequence[Trial]) -> None:
-        """Add lines; when it returns they are on the disk, when it raises the log is as it was.
+        """Add lines; when it returns they are on the disk, when it raises the log holds the same trials as before.
 
         Raises:
             BitfrontError: the disk is full, or broken.
@@ -174,6 +178,9 @@ class Writer:
         start = self._file.tell()
         data = memoryview(_lines(trials, self._fragments))
         try:
+            if self._torn:
+                self._file.truncate(start)
+                self._torn = False
             while data:
                 data = data[self._file.write(data) or 0 :]
             os.fsync(self._file.fileno())

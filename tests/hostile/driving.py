@@ -31,19 +31,24 @@ from bitfront.loop import Budget
 from bitfront.train.loop import Settings
 from bitfront.verify.__main__ import main as verify_main
 
-Kind = Literal["done", "refused", "traceback", "hang"]
+Kind = Literal["done", "refused", "fault", "hang"]
 
 SECONDS = 20.0  # one command may take; the slowest honest one takes two
 FIRST = 120.0  # the first one, which loads libraries
 MEMORY = 4 * 2**30  # bytes that the process may grow by
 TRIALS, EPOCHS = 5, 1
 _LENGTH = 3000  # of a paragraph that somebody reads
+_DIFFERENT = 1  # what verify ends with where a run is; it says so where results go
+_REFUSED = 2  # the input is wrong
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `kind` says "traceback" too where what it said was no clear paragraph."""
+    """How a command ended. `kind` is "fault" where it neither did its work nor refused its input clearly.
+
+    A clear refusal is one paragraph and status 2: status 1 would put it down to bitfront or the machine.
+    """
 
     kind: Kind
     status: int
@@ -75,21 +80,23 @@ def command(*arguments: object, seconds: float = SECONDS) -> Ended:
             return Ended("hang", -1, _said(out), _said(err))
     assert isinstance(status, int)
     said = _said(err)
-    return Ended(_kind(status, said), status, _said(out), said)
+    return Ended(kind_of(str(arguments[0]), status, said), status, _said(out), said)
 
 
-def _kind(status: int, said: str) -> Kind:
-    if status == 0 or (status == 1 and not said):  # verify says of a run that it is different
+def kind_of(name: str, status: int, said: str) -> Kind:
+    """How a command of this name ended, by its status and what it said on standard error."""
+    if status == 0 or (name == "verify" and status == _DIFFERENT and not said):
         return "done"
     clear = (
-        said.startswith("Error:")
+        status == _REFUSED
+        and said.startswith("Error:")
         and "Traceback" not in said
         and "bitfront failed: " not in said
         and "\n\n" not in said
         and len(said) <= _LENGTH
         and all(category(character) not in _UNSEEN for character in said.replace("\n", ""))
     )
-    return "refused" if clear else "traceback"
+    return "refused" if clear else "fault"
 
 
 def _stream(errors: str) -> io.TextIOWrapper:

@@ -26,7 +26,13 @@ _LATENCY = {
             "trial": 3,
             "recorded": {"latency": 0.1},
             "again": {"milliseconds": 0.1, "p95": 0.1, "throughput": 9.0},
-        }
+            "shipped": {"accuracy": 0.25},
+        },
+        {  # as it was before qualities were measured as they ship
+            "trial": 2,
+            "recorded": {"latency": 0.2},
+            "again": {"milliseconds": 0.2, "p95": 0.2, "throughput": 5.0},
+        },
     ],
 }
 
@@ -115,7 +121,7 @@ class Archive:
         before = files_of(self.run)
         ended = command(*self._arguments(arguments))
         left: list[str] = []
-        if ended.kind != "done" and ended.status == 2:
+        if ended.kind != "done":
             after = files_of(self.run)
             left = [name for name in {**before, **after} if before.get(name) != after.get(name)]
         if list(self.folder.rglob(".*.partial")):

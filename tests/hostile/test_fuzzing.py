@@ -65,7 +65,9 @@ def test_recipes(desk: Desk, kind: str) -> None:
     holds()
 
 
-@pytest.mark.parametrize("names", [LOGS, OTHERS], ids=["logs", "others"])
+# Where a case fails, its failure is to be seen, not a warning that the case is long.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@pytest.mark.parametrize("names", [LOGS, OTHERS, LOGS + OTHERS], ids=["logs", "others", "both"])
 def test_files_of_a_run(archive: Archive, names: tuple[str, ...]) -> None:
     os.chdir(archive.folder)
 

@@ -337,6 +337,12 @@ def test_what_a_warm_start_took_over_is_not_counted_among_what_the_search_took()
     assert "A warm start gave 10 more." in said
 
 
+def test_a_document_that_does_not_say_how_many_were_evaluated() -> None:
+    source = KINDS["failures"].source()
+    older = {key: v for key, v in source.document.items() if key not in ("evaluated", "failed", "resumed")}
+    assert "for 43 candidates; 9 of them failed." in Seen(page(replace(source, document=older))).said
+
+
 def test_cells_of_the_heat_map_are_named_where_they_are_few() -> None:
     source = KINDS["two"].source()
     heat = heat_of(source)

@@ -93,6 +93,31 @@ def test_damage_is_named(timed: Path) -> None:
     edit(timed / "latency.json", lambda found: found["front"][0].update(recorded=[]))
     with pytest.raises(RunError, match=r"latency.json' is damaged"):
         latency_disagreements(timed, log.read(timed / log.NAME).trials)
-    (timed / "latency.json").write_text('{"front": 3}')
-    with pytest.raises(RunError, match="front is no list"):
+    (timed / "latency.json").write_text('{"repeatability": 0.05, "front": 3}')
+    with pytest.raises(RunError, match=r"latency.json' is damaged \(ValueError\('front: "):
         latency_disagreements(timed, ())
+
+
+def test_a_member_that_was_not_judged_as_it_ships_has_nothing_to_compare(timed: Path) -> None:
+    number = json.loads((timed / "latency.json").read_text())["front"][0]["trial"]
+    edit(timed / "latency.json", lambda found: found["front"][0].pop("shipped"))
+    found = verify_here(timed)
+    assert found.verdict == "equal"
+    assert number not in {trial for trial, _ in shipped(found)}
+
+    def forget(found: dict) -> None:
+        for member in found["front"]:
+            member.pop("shipped", None)
+
+    edit(timed / "latency.json", forget)
+    assert not shipped(verify_here(timed))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("trial", "3"), ("trial", None), ("shipped", []), ("shipped", {"accuracy": None}), ("shipped", None)],
+)
+def test_another_kind_of_value_is_damage(timed: Path, key: str, value: object) -> None:
+    edit(timed / "latency.json", lambda found: found["front"][0].update({key: value}))
+    with pytest.raises(RunError, match=rf"latency.json' is damaged .*front\.0\.{key}"):
+        verify_here(timed)

@@ -109,11 +109,11 @@ def _counts(source: Source) -> Iterator[str]:
     strategy = source.header.get("strategy")
     by = f" by {strategy}" if strategy else ""
     took = f", in {duration(document['seconds'])}."
-    if document["resumed"]:
+    if document.get("resumed"):
         spent, sitting = duration(source.evaluation_seconds), duration(document["seconds"])
         took = f". Evaluating them took {spent}, the last sitting {sitting}."
     yield f"{len(source.evaluated):,} candidates{by}, of a space of {space} points{took}"
-    if taken_over := document["trials"] - document["evaluated"]:
+    if taken_over := len(source.trials) - 1 - len(source.evaluated):
         yield f"A warm start gave {taken_over:,} more."
     if document["stopped"]:
         stopped = (

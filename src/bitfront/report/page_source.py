@@ -69,7 +69,7 @@ class Source:
     def evaluated(self) -> tuple[Trial, ...]:
         """The candidates that this run evaluated, in whatever sitting: not the float model, which is the log's
         first, nor what a warm start took over, which comes next."""
-        taken_over = self.document["trials"] - self.document["evaluated"]
+        taken_over = max(0, self.document["trials"] - self.document.get("evaluated", self.document["trials"]))
         return self.trials[1 + taken_over :]
 
     @property

@@ -45,13 +45,13 @@ def _cost(source: Source) -> Iterator[str]:
     evaluated, sitting = len(source.evaluated), duration(source.document["seconds"])
     failed = sum(trial.failed for trial in source.evaluated)
     strategy = f" by {source.header['strategy']}" if source.header.get("strategy") else ""
-    if source.document["resumed"]:
+    if source.document.get("resumed"):
         spent = duration(source.evaluation_seconds)
         yield f"The search{strategy} spent {spent} on evaluating {evaluated:,} candidates;"
     else:
         yield f"The search{strategy} took {sitting} for {evaluated:,} candidates;"
     yield "none failed." if not failed else f"{failed:,} of them failed."
-    if source.document["resumed"]:
+    if source.document.get("resumed"):
         yield f"Its last sitting took {sitting}."
 
 

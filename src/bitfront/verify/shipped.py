@@ -50,7 +50,7 @@ def shipped_values(
     job: Job, directory: Path, trials: Sequence[Trial], to_the_last_bit: bool
 ) -> Iterator[Value]:
     """Qualities by what kernels compute, which the run has of each member of its front, measured again."""
-    members = [m for m in _members(directory) if m["shipped"] and 0 <= int(m["trial"]) < len(trials)]
+    members = [m for m in _members(directory) if m.get("shipped") and 0 <= int(m["trial"]) < len(trials)]
     if not members or not job.goals.measured:
         return
     from bitfront.latency.shipped import Shipping
