@@ -2,8 +2,9 @@
 
 A search is run once undisturbed, in one process. Then the same search is run with two workers, while SIGKILL
 hits these and their coordinator at random moments; a coordinator that was killed is started again by the
-same command. At the end the log must hold every trial of the undisturbed run exactly once, with the same values,
-and no process may be left.
+same command. Some are hit within their first seconds, whether they have workers yet or not. At the end the log
+must hold every trial of the undisturbed run exactly once, with the same values. Of the processes that a
+coordinator was seen to have, none may be left once it has ended, however it ended.
 
 python benchmarks/faults.py [brute-force tpe …] [--faults 50] [--seed 0]
 """
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,11 @@ strategy = "{strategy}"
 trials = {trials}
 """
 
-COORDINATOR_SHARE = 0.3  # of the faults
+COORDINATOR_SHARE = 0.2  # of the faults
+START_SHARE = 0.1  # coordinators that have only just begun
+PATIENCE = 30.0  # seconds within which workers end once their coordinator has
+LOOK = 0.03  # seconds between looks for workers, which takes a processor for milliseconds
+BEGINNING = 4.0  # seconds within which these are hit: reading the recipe and the log, starting workers
 
 
 @dataclass
@@ -80,6 +85,21 @@ class Tally:
     doubled: int = 0
     differing: int = 0
     left: int = 0  # processes that stayed
+
+
+@dataclass(frozen=True, order=True)
+class Worker:
+    """A process: its number, which may be given again, and when it started, in ticks since the machine did."""
+
+    process: int
+    started: int
+
+    def lives(self) -> bool:
+        try:
+            fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(") ")[2].split()
+        except OSError:
+            return False
+        return int(fields[19]) == self.started and fields[0] != "Z"  # nobody may have asked how it ended
 
 
 def make_folder(folder: Path, strategy: str, trials: int) -> None:
@@ -102,15 +122,15 @@ def trials_of(run: Path) -> list[Any]:
     return [(t.number, t.batch, t.assignment, t.values, t.failed) for t in trials]
 
 
-def workers_of(coordinator: int) -> list[int]:
+def workers_of(coordinator: int) -> set[Worker]:
     """Its children that still run."""
-    found: list[int] = []
+    found: set[Worker] = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             number, rest = status.read_text().split(" ", 1)
-            state, parent = rest.rpartition(") ")[2].split()[:2]
+            state, parent, *others = rest.rpartition(") ")[2].split()
             if int(parent) == coordinator and state != "Z":
-                found.append(int(number))
+                found.add(Worker(int(number), int(others[17])))
     return found
 
 
@@ -127,49 +147,85 @@ def disturb(
     `victims` says whom the first faults hit; the others are drawn.
     """
     wanted = list(victims)
-    process = start(folder, run)
+    process, seen = start(folder, run), set[Worker]()
     try:
         while process.poll() is None and tally.faults.total() < faults:
-            drawn = chance.random() < COORDINATOR_SHARE
-            victim = wanted[0] if wanted else "coordinator" if drawn else "worker"
-            workers = _hit(process, folder / run, victim, chance)
-            if not workers:
-                break
+            victim = wanted[0] if wanted else draw(chance)
+            if not hit(process, folder / run, victim, chance, seen):
+                continue
             wanted = wanted[1:]
             tally.faults[victim] += 1
-            if victim == "coordinator":
-                process.wait()
-                process = start(folder, run)  # at once: nothing that is left may keep it out
-                tally.left += _left(workers)
-        if process.wait():
+            if victim != "worker":
+                process, killed = start(folder, run), seen  # at once: nothing that is left may keep it out
+                tally.left += left(killed)
+                seen = set()
+        while process.poll() is None:
+            seen |= workers_of(process.pid)
+            time.sleep(LOOK)
+        if process.returncode:
             raise SystemExit((folder / "said.txt").read_text())
+        tally.left += left(seen)
     finally:
         process.kill()
         process.wait()
 
 
-def _hit(process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random) -> list[int]:
-    """Kill one at a random moment; the workers that there were, none where the search had ended before."""
-    # A coordinator gets on a little before it is hit, or the search would never end.
-    least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
-    while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
-        time.sleep(0.005)
-    time.sleep(1.5 * chance.random())
-    workers = workers_of(process.pid)
-    if process.poll() is not None or not workers:
-        return []
-    with suppress(ProcessLookupError):
-        os.kill(process.pid if victim == "coordinator" else chance.choice(workers), signal.SIGKILL)
-    return workers
+def draw(chance: random.Random) -> str:
+    """Whom the next fault hits."""
+    drawn = chance.random()
+    if drawn < COORDINATOR_SHARE:
+        return "coordinator"
+    return "start" if drawn < COORDINATOR_SHARE + START_SHARE else "worker"
 
 
-def _left(workers: Sequence[int]) -> int:
+def hit(
+    process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random, seen: set[Worker]
+) -> bool:
+    """Kill one at a random moment; whether it was this that ended it. `seen` gets all workers that there were.
+
+    A victim may be gone before it is hit: nothing was done to it then.
+    """
+    _bide(process, run, victim, chance, seen)
+    if process.poll() is not None:
+        return False
+    workers = sorted(workers_of(process.pid))
+    seen.update(workers)
+    if victim != "worker":
+        process.kill()
+        return process.wait() == -signal.SIGKILL
+    if not workers:
+        return False
+    try:
+        os.kill(chance.choice(workers).process, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _bide(
+    process: subprocess.Popen[bytes], run: Path, victim: str, chance: random.Random, seen: set[Worker]
+) -> None:
+    """Let the search get on until the moment has come, or it ends."""
+    end = time.monotonic() + BEGINNING * chance.random()
+    if victim != "start":
+        # A coordinator gets on a little before it is hit, or the search would never end.
+        least = max(2, lines(run) + (chance.randrange(1, 40) if victim == "coordinator" else 0))
+        while process.poll() is None and (lines(run) < least or not workers_of(process.pid)):
+            seen |= workers_of(process.pid)
+            time.sleep(LOOK)
+        end = time.monotonic() + 1.5 * chance.random()
+    while process.poll() is None and time.monotonic() < end:
+        seen |= workers_of(process.pid)
+        time.sleep(LOOK)
+
+
+def left(workers: Iterable[Worker]) -> int:
     """How many stay when their coordinator has gone."""
-    end = time.monotonic() + 30
-    alive = [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    end = time.monotonic() + PATIENCE
+    alive = [worker for worker in workers if worker.lives()]
     while alive and time.monotonic() < end:
         time.sleep(0.01)
-        alive = [worker for worker in alive if Path(f"/proc/{worker}").exists()]
+        alive = [worker for worker in alive if worker.lives()]
     return len(alive)
 
 
@@ -208,14 +264,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)  # as the command does
-    print(f"{'strategy':12} {'faults':>6} {'workers':>8} {'coordinators':>13} {'runs':>5} {'trials':>7} "
-          f"{'lost':>5} {'doubled':>8} {'differing':>10} {'processes left':>15}")  # fmt: skip
+    print(f"{'strategy':12} {'faults':>6} {'workers':>8} {'coordinators':>13} {'at start':>9} "
+          f"{'runs':>5} {'trials':>7} {'lost':>5} {'doubled':>8} {'differing':>10} {'processes left':>15}")  # fmt: skip
     for strategy in options.strategies:
         with tempfile.TemporaryDirectory() as folder:
             tally = measure(Path(folder), strategy, options.trials, options.faults, options.seed)
         print(f"{strategy:12} {tally.faults.total():6} {tally.faults['worker']:8} "
-              f"{tally.faults['coordinator']:13} {tally.runs:5} {tally.trials:7} {tally.lost:5} "
-              f"{tally.doubled:8} {tally.differing:10} {tally.left:15}", flush=True)  # fmt: skip
+              f"{tally.faults['coordinator']:13} {tally.faults['start']:9} "
+              f"{tally.runs:5} {tally.trials:7} {tally.lost:5} {tally.doubled:8} {tally.differing:10} {tally.left:15}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

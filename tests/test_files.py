@@ -118,8 +118,10 @@ def test_only_ordinary_files_are_read(tmp_path: Path) -> None:
         ("none", "No such file"),
         ("x" * 300, "File name too long"),
     ):
+        before = set(os.listdir("/proc/self/fd"))
         with pytest.raises(OSError, match=says):
             read_file(tmp_path / name)
+        assert set(os.listdir("/proc/self/fd")) <= before  # a directory's descriptor stayed once
         assert not is_file(tmp_path / name)
     assert is_file(tmp_path / "file")
 

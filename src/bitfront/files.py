@@ -14,13 +14,17 @@ from bitfront.errors import BitfrontError, RunError
 
 def read_file(path: Path) -> bytes:
     """What an ordinary file holds. A pipe or a device, which may give nothing or never end, is an OSError."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:  # `open` wouldn't close the descriptor of a directory, which it refuses
+        mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
-        return file.read()
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 def is_file(path: Path) -> bool:

@@ -16,6 +16,7 @@ SECONDS = 5.0  # for all names of a model together; an ordinary pattern takes mi
 _ATOMS = frozenset({codes.LITERAL, codes.NOT_LITERAL, codes.ANY, codes.IN, codes.AT})
 _REPEATS = frozenset({codes.MAX_REPEAT, codes.MIN_REPEAT})
 _FEW = 2  # repeats of single characters: with so many, time grows with the square of a name's length
+_CHOICES = 1000  # of alternatives, which multiply: (a|b)(c|d) has four
 
 _CODE = "import json, re, sys; p, names = json.load(sys.stdin); [re.fullmatch(p, name) for name in names]"
 
@@ -53,21 +54,35 @@ def check_pattern(pattern: str, names: Sequence[str]) -> None:
 
 
 def _is_quick(parsed: Any) -> bool:
-    """Whether nothing repeats but single characters, in few places."""
-    repeats = 0
+    """Whether nothing repeats but single characters, in few places of the whole pattern, with few alternatives."""
+    repeats = _repeats(parsed)
+    return repeats is not None and repeats <= _FEW and _choices(parsed) <= _CHOICES
+
+
+def _repeats(parsed: Any) -> int | None:
+    """In how many places single characters repeat, within groups and alternatives too; None for anything else."""
+    total = 0
     for code, value in parsed:
+        found = 0 if code in _ATOMS else None
         if code in _REPEATS:
-            repeats += 1
-            if not all(inner in _ATOMS for inner, _ in value[2]) or len(value[2]) > 1:
-                return False
+            found = 1 if len(value[2]) == 1 and value[2][0][0] in _ATOMS else None
         elif code is codes.SUBPATTERN:
-            inner = value[-1]
-            if not _is_quick(inner):
-                return False
-            repeats += sum(code in _REPEATS for code, _ in inner)
+            found = _repeats(value[-1])
         elif code is codes.BRANCH:
-            if not all(_is_quick(branch) for branch in value[1]):
-                return False
-        elif code not in _ATOMS:  # references, assertions: rare, and not worth a closer look
-            return False
-    return repeats <= _FEW
+            branches = [_repeats(branch) for branch in value[1]]
+            found = None if None in branches else sum(count for count in branches if count is not None)
+        if found is None:  # references, assertions: rare, and not worth a closer look
+            return None
+        total += found
+    return total
+
+
+def _choices(parsed: Any) -> int:
+    """Among how many rows of alternatives the matcher may choose, in a pattern in which no group repeats."""
+    total = 1
+    for code, value in parsed:
+        if code is codes.SUBPATTERN:
+            total *= _choices(value[-1])
+        elif code is codes.BRANCH:
+            total *= sum(_choices(branch) for branch in value[1])
+    return total

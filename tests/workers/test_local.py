@@ -207,6 +207,34 @@ def test_workers_that_are_killed_while_they_start(
     assert without_time(outcomes) == without_time(made.judge.evaluate(every(made)[:3]))
 
 
+def test_a_worker_that_is_stopped_while_it_starts_is_replaced(
+    made: Job, crews: Crews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever measures latency afterwards would wait for it without end."""
+    monkeypatch.setattr(local, "_STILL", 3.0)
+    crew = crews(made.material(), 2)
+    crew.start()
+    stopped = crew.processes[0]
+    os.kill(stopped, signal.SIGSTOP)
+    end = time.monotonic() + 120  # so that the test ends, whatever happens
+    while crew.starting and time.monotonic() < end:
+        crew.wait(0.5)
+    assert crew.starting == 0
+    assert stopped not in crew.processes
+    assert not Path(f"/proc/{stopped}").exists()
+    assert len(crew.ready) == 2
+
+
+def test_workers_that_do_nothing_before_they_are_ready(
+    made: Job, crews: Crews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_CODE", "import time; time.sleep(600)")
+    monkeypatch.setattr(local, "_STILL", 0.5)
+    monkeypatch.setattr(local, "_LOOK", 0.1)
+    with pytest.raises(CrewError, match=r"of the last one, its process did nothing for 0\.5 seconds"):
+        Pool(crews(made.material(), 2), made.judge).evaluate(every(made))
+
+
 def test_names_of_the_program_itself(made: Job, crews: Crews, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script's own functions: the script isn't run again to find them."""
     main = sys.modules["__main__"]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -14,11 +15,14 @@ from typing import Any, BinaryIO
 from bitfront.interrupts import uninterrupted
 from bitfront.workers.crew import CrewError, Done, Ended, Event, Raised, Ready, Task
 from bitfront.workers.endings import ending, kills_for_memory
+from bitfront.workers.headway import Headway
 from bitfront.workers.material import Material
 from bitfront.workers.packing import PackingError, write
 
 # Workers in a row that may end before one of them is ready: by themselves, or by a signal that somebody sent.
 _STILLBORN, _KILLED = 5, 50
+_STILL = 60.0  # seconds for which one may take no processor before it is ready
+_LOOK = 1.0  # seconds between looks whether those that start get on
 
 # A new interpreter, not a fork: threads of torch don't survive one. Nor multiprocessing's own, which would run
 # the caller's program again.
@@ -33,6 +37,7 @@ class _Process:
     connection: Connection
     lifeline: int
     kills_before: int | None
+    headway: Headway
     ready: bool = False
 
     def end(self) -> int:
@@ -103,6 +108,18 @@ class LocalCrew:
             self._processes[worker].connection.send(task)
 
     def wait(self, seconds: float | None) -> list[Event]:
+        until = None if seconds is None else time.monotonic() + seconds
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            if self.starting:
+                left = _LOOK if left is None else min(left, _LOOK)
+            if events := self._news(left):
+                return events
+            self._end_those_that_stand_still()
+            if until is not None and time.monotonic() >= until:
+                return []
+
+    def _news(self, seconds: float | None) -> list[Event]:
         owners = {found.connection: number for number, found in self._processes.items()}
         events: list[Event] = []
         for connection in wait(list(owners), seconds):
@@ -127,11 +144,25 @@ class LocalCrew:
             found = self._processes.pop(number)
             code = _code(found)
         reason = ending(code, found.kills_before)
-        self._stillborn += not found.ready
-        if self._stillborn >= (_STILLBORN if code >= 0 else _KILLED):
-            raise CrewError(f"No worker process comes up: of the last one, {reason}.")
+        if not found.ready:
+            self._count_stillborn(reason, _STILLBORN if code >= 0 else _KILLED)
         self._start_one()
         return Ended(number, reason) if found.ready else None
+
+    def _end_those_that_stand_still(self) -> None:
+        """Replace those that will never be ready; only once all that they may have said has been heard."""
+        for number, found in list(self._processes.items()):
+            if found.ready or found.headway.still() < _STILL:
+                continue
+            with uninterrupted():
+                self._processes.pop(number).end()
+            self._count_stillborn(f"its process did nothing for {_STILL:g} seconds", _STILLBORN)
+            self._start_one()
+
+    def _count_stillborn(self, reason: str, most: int) -> None:
+        self._stillborn += 1
+        if self._stillborn >= most:
+            raise CrewError(f"No worker process comes up: of the last one, {reason}.")
 
     def dismiss(self, worker: int) -> None:
         with uninterrupted():
@@ -173,7 +204,7 @@ class LocalCrew:
         finally:
             theirs.close()
             os.close(listening)
-        return _Process(process, ours, lifeline, kills)
+        return _Process(process, ours, lifeline, kills, Headway(process.pid))
 
 
 def _code(found: _Process) -> int:
