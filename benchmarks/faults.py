@@ -274,7 +274,8 @@ def main() -> None:
         print(
             f"{strategy:12} {tally.faults.total():6} {tally.faults['worker']:8} "
             f"{tally.faults['coordinator']:13} {tally.faults['start']:9} "
-            f"{tally.runs:5} {tally.trials:7} {tally.lost:5} {tally.doubled:8} {tally.differing:10} {tally.left:15}",
+            f"{tally.runs:5} {tally.trials:7} {tally.lost:5} {tally.doubled:8} "
+            f"{tally.differing:10} {tally.left:15}",
             flush=True,
         )
 
