@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,15 +60,19 @@ def member_json(member: Trial | FineTuned) -> dict[str, Any]:
     return {"trial": member.name, "parent": member.parent, "metrics": values}
 
 
+def values_before(record: FineTuned, trials: Sequence[Trial]) -> Mapping[str, float]:
+    """Metrics of the trial that a record came from, on all examples; empty where `trials` doesn't have it."""
+    if record.before is not None:
+        return record.before
+    return next((trial.values for trial in trials if trial.number == record.parent), {})
+
+
 def record_json(record: FineTuned, trials: Sequence[Trial]) -> dict[str, Any]:
     """A fine-tuned trial for a document, beside what it came from."""
-    parent = record.before
-    if parent is None:
-        parent = next((trial.values for trial in trials if trial.number == record.parent), {})
     return {
         **member_json(record),
         "failed": record.trial.failed,
-        "before": {name: to_json_number(value) for name, value in parent.items()},
+        "before": {name: to_json_number(value) for name, value in values_before(record, trials).items()},
         "test": {name: interval.to_json() for name, interval in record.test.items()},
         "training_seconds": round(record.seconds, 3),
         "loss": record.loss,
