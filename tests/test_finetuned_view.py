@@ -14,6 +14,7 @@ from bitfront.api import StudyView
 from bitfront.errors import InputError, RunError
 from bitfront.export import open_run
 from bitfront.finetune import finetune_trials, fronts, read_finetuned
+from bitfront.trial import seal, unseal
 from tests.verify.conftest import copied, searched
 
 
@@ -98,6 +99,20 @@ def test_a_run_without_any(run: Path) -> None:
     ]
 
 
+def test_a_parent_that_was_judged_on_some_examples(run: Path) -> None:
+    """Racing drops trials; before a training they are judged again on all, which is what it is compared with."""
+    path = run / "finetuned.jsonl"
+    lines = path.read_text().splitlines()
+    record = {key: value for key, value in unseal(lines[1]).items() if key != "checksum"}
+    whole = {"accuracy": 0.125, "size": 1.0, "loss": 4.0}
+    path.write_text("\n".join([lines[0], seal(record | {"before": whole}), *lines[2:]]) + "\n")
+    study = bitfront.load(run)
+    assert study.finetuned[0].before == whole
+    frame = study.finetuned.to_pandas()
+    assert frame["accuracy before"].tolist()[0] == 0.125
+    assert frame["accuracy before"].tolist()[1] == study.trials[study.finetuned[1].parent].values["accuracy"]
+
+
 def test_the_metric_loss_and_that_of_training(study: StudyView) -> None:
     """The recipe reports `loss`, on the search split; a training has one of its own."""
     first, last = study.finetuned[0], study.finetuned[2]
@@ -123,10 +138,9 @@ def test_as_a_table(run: Path, study: StudyView, tmp_path: Path) -> None:
     assert frame["test accuracy"].tolist()[0] == first.test["accuracy"].value
     assert frame["failure"].notna().tolist() == [False, False, True]
     assert frame["fc1:weight"].tolist()[0] == first.assignment["fc1:weight"]
-    joined = frame.merge(
-        study.trials.to_pandas(), left_on="parent", right_on="number", suffixes=("", " before")
-    )
-    assert joined["accuracy before"].tolist()[0] == study.trials[first.parent].values["accuracy"]
+    before = [study.trials[found.parent].values for found in study.finetuned]
+    assert frame["accuracy before"].tolist() == [values["accuracy"] for values in before]
+    assert frame["size before"].tolist() == [values["size"] for values in before]
     study.finetuned.to_csv(tmp_path / "tuned.csv")
     with (tmp_path / "tuned.csv").open(newline="") as file:
         assert [row["name"] for row in csv.DictReader(file)] == ["f0", "f1", "f2"]

@@ -12,7 +12,7 @@ from torch import nn
 from bitfront import log
 from bitfront.errors import InputError, RunError
 from bitfront.finetune import belonging, read_finetuned
-from bitfront.finetuned_view import FineTunedCandidate
+from bitfront.finetuned_view import FineTunedCandidate, candidates_of
 from bitfront.graph.capture import capture
 from bitfront.hiring import hiring
 from bitfront.manifest import read_manifest
@@ -122,7 +122,7 @@ def _view(job: Job, directory: Path | None, ray: str | None, notes: Sequence[str
     tuned: list[FineTunedCandidate] = []
     if directory is not None and read_finetuned(directory):  # what is left out is in the notes of the results
         records = belonging(directory, job.hashes(), results.trials).own
-        tuned = [FineTunedCandidate(record, lambda: job, directory) for record in records]
+        tuned = candidates_of(records, results.trials, lambda: job, directory)
     found = (*notes, *results.notes, *of_the_cluster)
     return StudyView(
         results.trials, front, results.objectives, directory, found, results.baseline.test, tuned
@@ -165,7 +165,7 @@ def load(directory: str | Path, *, model: nn.Module | None = None, data: Any = N
 
     front = [Candidate(Member(trial, tests.get(trial.number, {})), checked) for trial in members]
     found = belonging(path, header["hashes"], contents.trials)
-    tuned = [FineTunedCandidate(record, checked, path) for record in found.own]
+    tuned = candidates_of(found.own, contents.trials, checked, path)
     return StudyView(contents.trials, front, objectives, path, found.notes, tests.get(0), tuned)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex, overload
 
-from bitfront.finetune import FineTuned, tuned_job
+from bitfront.finetune import FineTuned, tuned_job, values_before
 from bitfront.metric import Failure
 from bitfront.recipe import Job
 from bitfront.report.frames import Frame
@@ -23,6 +23,7 @@ class FineTunedCandidate:
     """A trial of a run after `bitfront finetune`, that can be had as a module."""
 
     record: FineTuned
+    before: Mapping[str, float]  # metrics of its parent, on all examples: racing may have judged it on some
     job: Callable[[], Job]
     run: Path
 
@@ -67,11 +68,19 @@ class FineTunedCandidate:
         return QuantizedModule(job.plan, job.candidates, self.record.trial.assignment)
 
 
+def candidates_of(
+    records: Sequence[FineTuned], trials: Sequence[Trial], job: Callable[[], Job], run: Path
+) -> list[FineTunedCandidate]:
+    """The fine-tuned trials of a run beside the `trials` of its log, which they came from."""
+    return [FineTunedCandidate(record, values_before(record, trials), job, run) for record in records]
+
+
 class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
     """An immutable sequence of fine-tuned trials that knows how to become a table.
 
-    A row is a trial: `name`, the number of its `parent`, its metrics, those on the test split (`test accuracy`),
-    `training_seconds`, `training loss`, `failure`, then a column per site with the format's name.
+    A row is a trial: `name`, the number of its `parent`, its metrics, those of its parent on the same examples
+    (`accuracy before`), its own on the test split (`test accuracy`), `training_seconds`, `training loss`,
+    `failure`, then a column per site with the format's name.
     """
 
     __slots__ = ()
@@ -80,6 +89,7 @@ class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
         """One dictionary a trial; a key that doesn't apply is left out, or None."""
         return [
             {"name": found.name, "parent": found.parent, **found.metrics}
+            | {f"{name} before": value for name, value in found.before.items()}
             | {f"test {name}": interval.value for name, interval in found.test.items()}
             | {"training_seconds": found.record.seconds, _LOSS: found.record.loss, "failure": _reason(found)}
             | dict(found.assignment)
@@ -89,10 +99,11 @@ class FineTunedTrials(Frame, tuple[FineTunedCandidate, ...]):
     def columns(self) -> list[str]:
         """The names of the columns, in order."""
         metrics = [name for found in self for name in found.metrics]
+        before = [f"{name} before" for found in self for name in found.before]
         tests = [f"test {name}" for found in self for name in found.test]
         sites = [site for found in self for site in found.assignment]
         spent = ("training_seconds", _LOSS, "failure")
-        return list(dict.fromkeys(("name", "parent", *metrics, *tests, *spent, *sites)))
+        return list(dict.fromkeys(("name", "parent", *metrics, *before, *tests, *spent, *sites)))
 
     def types(self) -> dict[str, str]:
         """pandas types of columns that may hold nothing but what is missing."""

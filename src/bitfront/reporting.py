@@ -107,8 +107,8 @@ def with_finetuned(
     found = fronts(trials, tuned.own, objectives)
     return document | {
         "finetuned": {
-            "trials": [record_json(record, trials) for record in tuned.own],
-            "front": [member_json(member) for member in found.after],
+            "trials": [record_json(record, trials, objectives) for record in tuned.own],
+            "front": [member_json(member, objectives) for member in found.after],
         }
     }
 

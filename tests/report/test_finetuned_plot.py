@@ -62,6 +62,27 @@ def test_names_and_times_of_training_stand_beside() -> None:
     assert "before: the front of the search" in texts
 
 
+def test_a_weighted_sum_has_no_stairs_and_no_front_to_name() -> None:
+    source = tuned(KINDS["sum"].source(), 0.9)
+    assert len(source.objectives.metrics) == 2
+    svg = figures(source)["finetuned"]
+    assert 'stroke-dasharray="5 4"' not in svg
+    assert "the front of the search" not in svg
+
+
+def test_the_weighted_sum_stands_in_both_tables() -> None:
+    source = tuned(KINDS["sum"].source(), 0.9)
+    found = source.document["finetuned"]
+    for record in found["trials"]:
+        record |= {"sum": 0.12345678, "sum_before": 0.987654321}
+    found["front"][0]["sum"] = 0.12345678
+    _, said = page(source).split('id="finetuned"')
+    trials, front = said.split("<h3>The front with them</h3>")
+    assert "weighted sum before" in trials
+    assert "<td>0.98765</td><td>0.12346</td>" in trials
+    assert "<td>0.12346</td>" in front.split("</table>")[0]
+
+
 def test_only_with_two_objectives_there_are_stairs() -> None:
     two = figures(tuned(KINDS["two"].source(), 0.9))["finetuned"]
     three = figures(tuned(KINDS["three"].source(), 0.9))["finetuned"]

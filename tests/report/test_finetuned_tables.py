@@ -34,6 +34,24 @@ def test_no_number_is_broken_at_80_columns(metrics: list[Metric]) -> None:
             assert human(after[metric.name], metric.unit) in next(line for line in shown if "f0" in line)
 
 
+def test_the_sum_that_is_optimised_stands_beside() -> None:
+    metrics = METRICS[:2]
+    record = {"trial": "f0", "parent": 12345, "before": values(metrics, 0.9), "metrics": values(metrics)}
+    given = {**record, "sum": 1.23456, "sum_before": 2.5, "failed": False, "training_seconds": 4.0}
+    failed = {**given, "trial": "f1", "metrics": {}, "failed": True}
+    del failed["sum"]
+    shown = lines(trial_table([given, failed], values(metrics), metrics))
+    assert max(map(len, shown)) <= 80
+    first, second = (next(line for line in shown if name in line) for name in ("f0", "f1"))
+    assert first.split()[-4:-2] == ["2.5", "1.2346"]
+    assert "2.5" in second
+    other = {"trial": 7, "metrics": values(metrics)}
+    shown = lines(front_table([given, {**other, "sum": 3.0}], values(metrics), metrics))
+    ends = [line.split()[-1] for line in shown if line.split()[:1] in (["f0"], ["7"])]
+    assert ends == ["1.2346", "3"]
+    assert not any("sum" in line for line in lines(front_table([other], values(metrics), metrics)))
+
+
 def test_a_failure_is_told() -> None:
     record = {"trial": "f0", "parent": 1, "before": values(METRICS[:2]), "metrics": {}, "failed": True}
     shown = "\n".join(

@@ -93,16 +93,17 @@ def _document(
 
     `trained` are the ones that weren't in the record before.
     """
-    found = fronts(opened.trials, read_finetuned(opened.directory), opened.objectives)
+    objectives = opened.objectives
+    found = fronts(opened.trials, read_finetuned(opened.directory), objectives)
     return {
         "run": str(opened.directory),
         "settings": opened.job.recipe.finetune.settings,
         "seconds": round(seconds, 3),
         "training_seconds": round(sum(record.seconds for record in done), 3),
         "trained": [record.name for record in trained],
-        "finetuned": [record_json(record, opened.trials) for record in done],
-        "front_before": [member_json(trial) for trial in found.before],
-        "front_after": [member_json(member) for member in found.after],
+        "finetuned": [record_json(record, opened.trials, objectives) for record in done],
+        "front_before": [member_json(trial, objectives) for trial in found.before],
+        "front_after": [member_json(member, objectives) for member in found.after],
     }
 
 

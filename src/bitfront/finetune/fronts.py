@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,24 +51,38 @@ def fronts(trials: Sequence[Trial], tuned: Sequence[FineTuned], objectives: Obje
     )
 
 
-def member_json(member: Trial | FineTuned) -> dict[str, Any]:
-    """A member of a front for a document."""
+def member_json(member: Trial | FineTuned, objectives: Objectives) -> dict[str, Any]:
+    """A member of a front for a document, with its `sum` where a weighted sum is optimised."""
     trial = member if isinstance(member, Trial) else member.trial
     values = {name: to_json_number(value) for name, value in trial.values.items()}
+    total = _sum("sum", trial.values, objectives)
     if isinstance(member, Trial):
-        return {"trial": member.number, "metrics": values}
-    return {"trial": member.name, "parent": member.parent, "metrics": values}
+        return {"trial": member.number, "metrics": values, **total}
+    return {"trial": member.name, "parent": member.parent, "metrics": values, **total}
 
 
-def record_json(record: FineTuned, trials: Sequence[Trial]) -> dict[str, Any]:
-    """A fine-tuned trial for a document, beside what it came from."""
-    parent = record.before
-    if parent is None:
-        parent = next((trial.values for trial in trials if trial.number == record.parent), {})
+def _sum(key: str, values: Mapping[str, float], objectives: Objectives) -> dict[str, float | str]:
+    """The weighted sum under that key, where one is optimised and these values have what is in it."""
+    if objectives.combine is None or any(metric.name not in values for metric in objectives.metrics):
+        return {}
+    return {key: to_json_number(objectives.total(values))}
+
+
+def values_before(record: FineTuned, trials: Sequence[Trial]) -> Mapping[str, float]:
+    """Metrics of the trial that a record came from, on all examples; empty where `trials` doesn't have it."""
+    if record.before is not None:
+        return record.before
+    return next((trial.values for trial in trials if trial.number == record.parent), {})
+
+
+def record_json(record: FineTuned, trials: Sequence[Trial], objectives: Objectives) -> dict[str, Any]:
+    """A fine-tuned trial for a document, beside what it came from; `sum_before` where it has a `sum`."""
+    before = values_before(record, trials)
     return {
-        **member_json(record),
+        **member_json(record, objectives),
         "failed": record.trial.failed,
-        "before": {name: to_json_number(value) for name, value in parent.items()},
+        "before": {name: to_json_number(value) for name, value in before.items()},
+        **_sum("sum_before", before, objectives),
         "test": {name: interval.to_json() for name, interval in record.test.items()},
         "training_seconds": round(record.seconds, 3),
         "loss": record.loss,

@@ -41,6 +41,10 @@ def _trial_table(
             table.add_column(heading(f"{metric.name} before"), justify="right")
         name = "after" if metric in changed else heading(metric.name)
         table.add_column(name, justify="right", overflow="fold")
+    summed = any("sum_before" in record for record in records)
+    if summed:
+        table.add_column("sum\nbefore", justify="right", overflow="fold")
+        table.add_column("after", justify="right", overflow="fold")
     table.add_column("training", justify="right", overflow="fold")
     for record in records:
         cells: list[str] = []
@@ -50,6 +54,8 @@ def _trial_table(
             cells.append(
                 "failed" if record["failed"] else _cell(record["metrics"], baseline, metric, compare)
             )
+        if summed:
+            cells += [sum_cell(record, "sum_before"), sum_cell(record, "sum")]
         table.add_row(
             str(record["trial"]), str(record["parent"]), *cells, duration(float(record["training_seconds"]))
         )
@@ -85,10 +91,19 @@ def _front_table(
     table.add_column("trial")
     for metric in metrics:
         table.add_column(heading(metric.name), justify="right", overflow="fold")
+    summed = any("sum" in member for member in members)
+    if summed:
+        table.add_column("sum", justify="right", overflow="fold")
     for member in members:
         name = str(member["trial"]) + (f" (from {member['parent']})" if "parent" in member else "")
-        table.add_row(name, *(_cell(member["metrics"], baseline, metric, compare) for metric in metrics))
+        cells = [_cell(member["metrics"], baseline, metric, compare) for metric in metrics]
+        table.add_row(name, *cells, *([sum_cell(member, "sum")] if summed else []))
     return table
+
+
+def sum_cell(found: Mapping[str, Any], key: str) -> str:
+    """A weighted sum; "" where a training failed."""
+    return f"{float(found[key]):.5g}" if key in found else ""
 
 
 def _cell(values: Mapping[str, Any], baseline: Mapping[str, float], metric: Metric, compare: bool) -> str:

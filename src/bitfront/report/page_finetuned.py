@@ -8,7 +8,7 @@ from typing import Any
 
 from bitfront.metric import Metric
 from bitfront.report.finetuned_plot import fronts_svg
-from bitfront.report.finetuned_tables import changing
+from bitfront.report.finetuned_tables import changing, sum_cell
 from bitfront.report.numbers import compared, duration, human
 from bitfront.report.page_source import Source, axes
 from bitfront.report.page_table import command_buttons
@@ -27,8 +27,7 @@ def finetuned_section(source: Source) -> str:
     several = len(records) != 1
     words = (
         f"{len(records)} trial{'s' * several} of the search {'were' if several else 'was'} trained with their "
-        f"quantizers in place, in {duration(seconds)} altogether. Of the {len(after)} members of the "
-        f"front with them, {improved} {'was' if improved == 1 else 'were'} fine-tuned."
+        f"quantizers in place, in {duration(seconds)} altogether. {_share(improved, len(after))}"
     )
     chart = finetuned_svg(source)
     drawn = f'<div class="scroll fronts">{chart}</div>' if chart else ""
@@ -39,13 +38,33 @@ def finetuned_section(source: Source) -> str:
     )
 
 
+def _share(improved: int, members: int) -> str:
+    """How much of the front was fine-tuned.
+
+    >>> _share(0, 1)
+    'The only member of the front with them was not fine-tuned.'
+    >>> _share(1, 3)
+    'Of the 3 members of the front with them, 1 was fine-tuned.'
+    >>> _share(0, 3)
+    'Of the 3 members of the front with them, none was fine-tuned.'
+    >>> _share(0, 0)
+    'The front with them has no members: none keeps the limits.'
+    """
+    if not members:
+        return "The front with them has no members: none keeps the limits."
+    if members == 1:
+        return f"The only member of the front with them was {'' if improved else 'not '}fine-tuned."
+    counted = "none was" if not improved else "1 was" if improved == 1 else f"{improved} were"
+    return f"Of the {members} members of the front with them, {counted} fine-tuned."
+
+
 def finetuned_svg(source: Source) -> str | None:
     """Both fronts, by the metrics that the page's scatter begins with; None where nothing was fine-tuned."""
     found = source.document.get("finetuned")
     if not found:
         return None
     x, y = axes(source)
-    stairs = set(source.objectives.metrics) == {x, y}
+    stairs = source.objectives.dimensions == 2 and set(source.objectives.metrics) == {x, y}
     return fronts_svg(source.front, found, source.document["baseline"], x, y, stairs)
 
 
@@ -55,6 +74,8 @@ def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Seque
     for metric in metrics:
         heads += [f"{metric.name} before", f"{metric.name} after"] if metric in changed else [metric.name]
     tested = [metric for metric in metrics if any(metric.name in record["test"] for record in records)]
+    summed = any("sum_before" in record for record in records)
+    heads += ["weighted sum before", "weighted sum after"] if summed else []
     heads += [f"{metric.name} on the test split, after" for metric in tested] + [
         "training",
         "copy a command to",
@@ -66,6 +87,8 @@ def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Seque
             if metric in changed:
                 cells.append(_cell(source, record["before"], metric))
             cells.append("failed" if record["failed"] else _cell(source, record["metrics"], metric))
+        if summed:
+            cells += [sum_cell(record, "sum_before"), sum_cell(record, "sum")]
         for metric in tested:
             test = record["test"].get(metric.name)
             cells.append("" if test is None else interval_words(test, metric.unit))
@@ -76,15 +99,18 @@ def _trials(source: Source, records: Sequence[Mapping[str, Any]], metrics: Seque
 
 
 def _front(source: Source, members: Sequence[Mapping[str, Any]], metrics: Sequence[Metric]) -> str:
+    summed = any("sum" in member for member in members)
     rows = [
         [
             f"{member['trial']} (from {member['parent']})" if "parent" in member else str(member["trial"]),
             *(escape(_cell(source, member["metrics"], metric)) for metric in metrics),
+            *([sum_cell(member, "sum")] if summed else []),
             command_buttons(source, member["trial"]),
         ]
         for member in members
     ]
-    return _table(["trial", *(metric.name for metric in metrics), "copy a command to"], rows)
+    heads = ["trial", *(metric.name for metric in metrics), *(["weighted sum"] if summed else [])]
+    return _table([*heads, "copy a command to"], rows)
 
 
 def _cell(source: Source, values: Mapping[str, Any], metric: Metric) -> str:
