@@ -273,7 +273,13 @@ def test_in_print_the_recipe_is_open(browser: Browser, tmp_path: Path) -> None:
 
 def test_numbers_are_spelled_as_on_the_rest_of_the_page(browser: Browser, tmp_path: Path) -> None:
     shown(browser, Made(), tmp_path)
-    values = (0.123456, 5.0, 12.0, 999.5, 1234.0, 1234.6, 9999.4, 9999.6, 12345.678, 3.2e9, 1.5e16, 271828.18)
-    for unit in ("", "bytes", "fraction", "ms", "dB", "nats"):
-        found = browser.run(f"{[*values, *(-v for v in values)]}.map(v => human(v, '{unit}'))")
-        assert found == [human(value, unit) for value in (*values, *(-v for v in values))], unit
+    small = (1e-7, 1.234e-05, 9.9999e-05, 0.00123, 0.123456, 5.0, 12.0, 59.96, 999.5, 1234.0, 1234.6)
+    large = (9999.4, 9999.6, 12000.0, 12345.678, 27182.8, 100500.0, 271828.18, 999400.0, 999900.0, 999960.5)
+    huge = (3.2e9, 1.5e16, 9.996e17, 1e18, 1.5e18, 3.2e20, 3.2e25, 1e300)
+    middle = (0.25, 1280.0, 1331.2, 1234.5, 1235.5, 0.90625, 12250.0, 12350.0)  # between two short numbers
+    values = (*small, *large, *huge, *middle)
+    for unit in ("", "bytes", "fraction", "s", "ms", "dB", "nats"):
+        most = 1e18 if unit in ("bytes", "fraction") else 1e301  # JavaScript writes no more digits
+        told = [value for value in (*values, *(-v for v in values)) if abs(value) < most]
+        found = browser.run(f"{told}.map(v => human(v, '{unit}'))")
+        assert found == [human(value, unit) for value in told], unit

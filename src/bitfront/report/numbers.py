@@ -14,35 +14,48 @@ _MANY, _HUGE = 9999.5, 1e18  # from where on a number is shortened, and where no
 
 
 def human(value: float, unit: str) -> str:
-    """A value with its unit.
+    """A value with its unit. `human` of page.js spells the same.
 
     >>> human(65536, "bytes"), human(0.9871, "fraction"), human(1234567, "")
     ('64.0 KiB', '98.71%', '1.23 M')
-    >>> human(27182.8, ""), human(3.2e25, "")
-    ('27.18 k', '3.2e+25')
+    >>> human(27182.8, ""), human(27182.8, "ms"), human(3.2e25, "")
+    ('27.18 k', '27.2 s', '3.2e+25')
     """
     if not math.isfinite(value):
         return f"{value}"
     if unit == "bytes":
-        return _scaled(value, 1024, _BINARY, "{:.0f} {}", "{:.1f} {}")
+        return _binary(value)
     if unit == "fraction":
         return f"{value:.2%}"
-    if unit == "s":
-        return duration(value)
-    if abs(value) >= _HUGE:
-        return f"{value:.3g}"
-    if float(value).is_integer() and abs(value) >= 10:
-        return _scaled(value, 1000, _DECIMAL, "{:.0f}", "{:.3g} {}")
-    short = _scaled(value, 1000, _DECIMAL, "", "{:.4g} {}") if abs(value) >= _MANY else f"{value:.4g}"
-    return short + (f" {unit}" if unit in ("dB", "ms") else "")
+    size, named = abs(value), f" {unit}" if unit in ("dB", "ms", "s") else ""
+    if size >= _HUGE:
+        return f"{value:.3g}{named}"
+    if unit == "s" or (unit == "ms" and size >= _MANY):
+        return duration(value if unit == "s" else value / 1e3)
+    if not named and float(value).is_integer() and size >= 10:
+        return _shortened(value, 3)
+    return (_shortened(value, 4) if size >= _MANY else f"{value:.4g}") + named
 
 
-def _scaled(value: float, base: int, names: tuple[str, ...], small: str, large: str) -> str:
+def _binary(value: float) -> str:
     power = 0
-    while abs(value) >= base and power < len(names) - 1:
-        value /= base
+    while abs(value) >= 1024 and power < len(_BINARY) - 1:
+        value /= 1024
         power += 1
-    return (large if power else small).format(value, names[power])
+    return f"{value:.{1 if power else 0}f} {_BINARY[power]}"
+
+
+def _shortened(value: float, digits: int) -> str:
+    """So many digits and the name of a size, the one that fits what is left by rounding.
+
+    >>> _shortened(999400, 3), _shortened(999900, 3)
+    ('999 k', '1 M')
+    """
+    power = 0
+    while abs(float(f"{value:.{digits}g}")) >= 1000 and power < len(_DECIMAL) - 1:
+        value /= 1000
+        power += 1
+    return f"{float(f'{value:.{digits}g}'):g} {_DECIMAL[power]}".rstrip()
 
 
 def duration(seconds: float) -> str:
@@ -51,6 +64,8 @@ def duration(seconds: float) -> str:
     >>> duration(0.84), duration(200), duration(7500)
     ('0.8 s', '3 min 20 s', '2 h 05 min')
     """
+    if seconds < 0:
+        return f"-{duration(-seconds)}"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1e3:.1f} ms"
     if seconds < 3600:

@@ -19,20 +19,49 @@ function draw(tag, attributes, text) {
   return element;
 }
 
-// Numbers as people read them: the same rules as the rest of the page.
-function scaled(value, base, names, small, large) {
+// Numbers as people read them: the same rules as the rest of the page, which Python writes.
+function fixed(value, digits) {  // to the even digit where the value lies just in the middle
+  const times = value * 10 ** digits;
+  const middle = Number.isInteger(value * 2 ** (digits + 1)) && Math.abs(times % 1) === 0.5;
+  return (middle ? 2 * Math.round(times / 2) / 10 ** digits : value).toFixed(digits);
+}
+function significant(value, digits) {
+  const place = digits - 1 - Number(value.toExponential().split("e")[1]);
+  return +(place >= 0 && place <= 20 ? fixed(value, place) : value.toPrecision(digits));
+}
+function general(value, digits) {
+  const short = significant(value, digits), size = Math.abs(short);
+  if (size === 0 || size >= 1e-4 && size < 1e18) return String(short);
+  return short.toExponential().replace(/e([+-])(\d)$/, (_, sign, digit) => `e${sign}0${digit}`);
+}
+function binary(value) {
+  const names = ["B", "KiB", "MiB", "GiB", "TiB"];
   let power = 0;
-  while (Math.abs(value) >= base && power < names.length - 1) { value /= base; power++; }
-  return (power ? large(value) : small(value)) + (names[power] ? " " + names[power] : "");
+  while (Math.abs(value) >= 1024 && power < names.length - 1) { value /= 1024; power++; }
+  return fixed(value, power ? 1 : 0) + " " + names[power];
+}
+function shortened(value, digits) {
+  const names = ["", " k", " M", " G", " T", " P"];
+  let power = 0;
+  while (Math.abs(significant(value, digits)) >= 1000 && power < names.length - 1) { value /= 1000; power++; }
+  return significant(value, digits) + names[power];
+}
+function duration(seconds) {
+  if (seconds < 0) return "-" + duration(-seconds);
+  if (seconds < 60) return seconds >= 0.1 ? fixed(seconds, 1) + " s" : fixed(seconds * 1e3, 1) + " ms";
+  const two = (count) => String(Math.floor(count)).padStart(2, "0");
+  if (seconds < 3600) return Math.floor(seconds / 60) + " min " + two(seconds % 60) + " s";
+  return Math.floor(seconds / 3600) + " h " + two(seconds % 3600 / 60) + " min";
 }
 function human(value, unit) {
   if (value === null) return "not finite";
-  if (unit === "bytes") return scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"], (v) => v.toFixed(0), (v) => v.toFixed(1));
-  if (unit === "fraction") return (value * 100).toFixed(2) + "%";
-  const shortly = (digits) => scaled(value, 1000, ["", "k", "M", "G", "T", "P"], (v) => v.toFixed(0), (v) => String(+v.toPrecision(digits)));
-  if (Math.abs(value) >= 1e18) return value.toPrecision(3);
-  if (Number.isInteger(value) && Math.abs(value) >= 10) return shortly(3);
-  return (Math.abs(value) >= 9999.5 ? shortly(4) : String(+value.toPrecision(4))) + (unit === "dB" || unit === "ms" ? " " + unit : "");
+  if (unit === "bytes") return binary(value);
+  if (unit === "fraction") return fixed(value * 100, 2) + "%";
+  const size = Math.abs(value), named = ["dB", "ms", "s"].includes(unit) ? " " + unit : "";
+  if (size >= 1e18) return general(value, 3) + named;
+  if (unit === "s" || unit === "ms" && size >= 9999.5) return duration(unit === "s" ? value : value / 1e3);
+  if (!named && Number.isInteger(value) && size >= 10) return shortened(value, 3);
+  return (size >= 9999.5 ? shortened(value, 4) : general(value, 4)) + named;
 }
 function formatOf(letter) {
   const code = letter.charCodeAt(0);

@@ -66,13 +66,15 @@ def difference(value: float, metric: Metric, sign: bool = True) -> str:
 
     >>> difference(0.0021, Metric("accuracy", "fraction", "max")), difference(-1229, Metric("size", "bytes", "min"))
     ('+0.21 points', '-1.2 KiB')
+    >>> difference(0.31, Metric("latency", "ms", "min")), difference(12000, Metric("latency", "ms", "min"))
+    ('+0.31 ms', '+12.0 s')
     """
     plus = "+" if sign and value >= 0 else ""
     if metric.unit == "fraction":
         return f"{plus}{value * 100:.2f} points".replace("-0.00", "0.00")
-    if metric.unit == "bytes":
-        return plus + human(value, "bytes")
-    unit = f" {metric.unit}" if metric.unit in ("nats", "ms", "dB") else ""
+    if metric.unit in ("bytes", "ms", "s"):
+        return plus + human(value, metric.unit)
+    unit = f" {metric.unit}" if metric.unit in ("nats", "dB") else ""
     return f"{plus}{human(value, '')}{unit}" if float(value).is_integer() else f"{plus}{value:.3g}{unit}"
 
 
