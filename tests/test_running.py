@@ -134,9 +134,13 @@ def test_test_results_of_something_else_are_not_kept(
     calls: list[int] = []
     intervals = tested.interval
     monkeypatch.setattr(tested, "interval", lambda *given: (calls.append(1), intervals(*given))[1])
-    again = run(tmp_path / "run").to_json()
+    said: list[str] = []
+    again = run_job(job(), tmp_path / "run", say=said.append).to_json()
     assert len(calls) == 1 + len(again["front"])
     assert again["front"] == before["front"]
+    damage = "front.json can't be read (it: Input should be"
+    assert [note[: len(damage)] for note in said] == [damage] * (how == "damaged")
+    assert again["notes"] == said
 
 
 def test_another_number_of_threads_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

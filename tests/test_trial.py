@@ -69,6 +69,45 @@ def test_the_line_as_documented(outcome: Outcome, said: str) -> None:
     assert line.startswith(f'{{"number":4,"batch":2,"assignment":{{"fc1:weight":"int8"}},{said},"checksum":"')
 
 
+_MEASURED = {
+    "number": 1,
+    "batch": 1,
+    "assignment": {"a:weight": "int8"},
+    "metrics": {"loss": 0.5, "size": 3},
+    "examples": 3,
+    "seconds": 0.25,
+}
+_FAILED = {"number": 1, "batch": 1, "assignment": {}, "failure": "out of memory", "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("number", value) for value in (1.9, 1.0, "1", True, None)],
+        *[("batch", value) for value in ("1", 1.0, False)],
+        *[("examples", value) for value in ("3", 3.0, True, None)],
+        *[("seconds", value) for value in ("0.25", True, None, -1.0, math.nan)],
+        *[("metrics", {"loss": value}) for value in (True, "0.5", "nan", "infinity", math.nan, None, [], {})],
+        *[("metrics", value) for value in ([], "loss", None)],
+        *[
+            ("assignment", value)
+            for value in ({"a:weight": 5}, {"a:weight": None}, {"a:weight": []}, [], "a")
+        ],
+    ],
+)
+def test_nothing_of_another_type_is_made_to_fit(key: str, value: object) -> None:
+    assert from_record(_MEASURED).values == {"loss": 0.5, "size": 3.0}
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        from_record(_MEASURED | {key: value})
+
+
+@pytest.mark.parametrize("reason", [5, None, True, ["out of memory"]])
+def test_a_reason_is_text(reason: object) -> None:
+    assert from_record(_FAILED).outcome == Failure("out of memory", 0.0)
+    with pytest.raises(TypeError, match="failure is"):
+        from_record(_FAILED | {"failure": reason})
+
+
 def test_a_failed_trial_has_no_values() -> None:
     trial = Trial(0, 0, FLOAT, Failure("out of memory"))
     assert trial.failed

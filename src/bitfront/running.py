@@ -92,7 +92,8 @@ def run_job(
         notes += _said(more, say)
         assert study.header is not None  # it has begun
         test_key = of_tests(study.header, job.splits.test)
-        tests = tests_before(study, test_key)
+        tests, unread = tests_before(study, test_key)
+        notes += _said(unread, say)
         progress = search.run.progress
         try:
             _leave_beginning(job, directory, crew)

@@ -7,20 +7,27 @@ from collections.abc import Mapping, Sequence
 from bitfront.errors import RunError
 from bitfront.quality.bootstrap import interval
 from bitfront.recipe import Job
-from bitfront.results import Interval, read_front
+from bitfront.results import FRONT, Interval, read_front
 from bitfront.study import Study
 from bitfront.trial import Trial
 
+_ANEW = (
+    "{name} can't be read ({why}): it is written anew, and what is known of the test split is measured again."
+)
 
-def tests_before(study: Study, test_key: str) -> dict[int, Mapping[str, Interval]]:
-    """Test metrics by trial number that the run has already; measuring them again would give the same."""
+
+def tests_before(study: Study, test_key: str) -> tuple[dict[int, Mapping[str, Interval]], list[str]]:
+    """Test metrics by trial number that the run has already; measuring them again would give the same.
+
+    Also notes: where they can't be read, the search goes on, for it writes them anew.
+    """
     if study.directory is None:
-        return {}
+        return {}, []
     try:
         before = read_front(study.directory, study.trials)
-    except RunError:  # it is written anew
-        return {}
-    return dict(before.tests) if before.key == test_key else {}
+    except RunError as error:
+        return {}, [_ANEW.format(name=FRONT, why=error.__cause__)]
+    return (dict(before.tests) if before.key == test_key else {}), []
 
 
 def measure_tests(job: Job, trials: Sequence[Trial], found: dict[int, Mapping[str, Interval]]) -> list[str]:

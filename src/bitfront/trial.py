@@ -163,22 +163,44 @@ def from_record(
 ) -> Trial:
     """The trial of a JSON object; KeyError, TypeError, ValueError or AttributeError where it isn't one.
 
+    Nothing is converted: 1.9 is no trial's number, though int() would make one of it.
+
     Trials read with the same `shared` keep their sites in one tuple, if they are the same.
     """
-    seconds = float(record["seconds"])
-    if not seconds >= 0:
-        raise ValueError(f"it took {seconds} seconds")
+    seconds = record["seconds"]
+    if type(seconds) not in (float, int) or not seconds >= 0:
+        raise ValueError(f"it took {seconds!r} seconds")
     outcome: Outcome
     if "failure" in record:
-        outcome = Failure(str(record["failure"]), seconds)
+        reason = record["failure"]
+        if type(reason) is not str:
+            raise TypeError(f"failure is {reason!r}, and should be text")
+        outcome = Failure(reason, float(seconds))
     else:
-        examples = record.get("examples")
-        values = {name: float(value) for name, value in record["metrics"].items()}
-        if not_numbers := [name for name, value in values.items() if math.isnan(value)]:
-            raise ValueError(f"{not_numbers[0]} is not a number")
-        outcome = Measurement(values, seconds, None if examples is None else int(examples))
+        values = {
+            name: value if type(value) is float else _number(name, value)
+            for name, value in record["metrics"].items()
+        }
+        if True in map(math.isnan, values.values()):
+            raise ValueError("a metric is not a number")
+        examples = _whole(record, "examples") if "examples" in record else None
+        outcome = Measurement(values, float(seconds), examples)
     choices = record["assignment"]
-    formats = tuple([intern(str(name)) for name in choices.values()])
+    formats = tuple([intern(name) for name in choices.values()])  # TypeError where one is no text
     sites = tuple(choices)
     assignment = Assignment(sites if shared is None else shared.setdefault(sites, sites), formats)
-    return Trial(int(record["number"]), int(record["batch"]), assignment, outcome)
+    return Trial(_whole(record, "number"), _whole(record, "batch"), assignment, outcome)
+
+
+def _whole(record: Mapping[str, Any], key: str) -> int:
+    value = record[key]
+    if type(value) is not int:  # True is an int to isinstance
+        raise TypeError(f"{key} is {value!r}, and should be a whole number")
+    return value
+
+
+def _number(name: str, value: object) -> float:
+    """What `to_json_number` wrote; a whole number will do."""
+    if type(value) is int or value in ("inf", "-inf"):
+        return float(value)
+    raise TypeError(f"{name} is {value!r}, and should be a number")
