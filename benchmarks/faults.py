@@ -265,13 +265,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)  # as the command does
     print(f"{'strategy':12} {'faults':>6} {'workers':>8} {'coordinators':>13} {'at start':>9} "
-          f"{'runs':>5} {'trials':>7} {'lost':>5} {'doubled':>8} {'differing':>10} {'processes left':>15}")  # fmt: skip
+          f"{'runs':>5} {'trials':>7} {'lost':>5} {'doubled':>8} {'differing':>10} "
+          f"{'processes left':>15}")  # fmt: skip
     for strategy in options.strategies:
         with tempfile.TemporaryDirectory() as folder:
             tally = measure(Path(folder), strategy, options.trials, options.faults, options.seed)
         print(f"{strategy:12} {tally.faults.total():6} {tally.faults['worker']:8} "
               f"{tally.faults['coordinator']:13} {tally.faults['start']:9} "
-              f"{tally.runs:5} {tally.trials:7} {tally.lost:5} {tally.doubled:8} {tally.differing:10} {tally.left:15}", flush=True)  # fmt: skip
+              f"{tally.runs:5} {tally.trials:7} {tally.lost:5} {tally.doubled:8} {tally.differing:10} "
+              f"{tally.left:15}", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":
