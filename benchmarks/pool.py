@@ -4,8 +4,10 @@
   so small that little else counts; by the clock, and of processors (coordinator and worker together).
 * ray: the same with one worker of a Ray cluster of one node, which is started for it.
 * speed-up: evaluating ResNet-20 in this process over the same with workers; --workers says how many. By the clock,
-  and by processor time: that of this process over that of the busiest worker, which says what the clock would
-  say if nothing else ran. Candidates are those of searches: a sorted enumeration, and random points.
+  and by processor time: that of this process over that of the busiest worker and the coordinator together, about
+  what the clock would say if nothing else ran. What worker and coordinator do at the same time counts as if one did
+  it after the other; that workers wait for each other at the end isn't counted. Candidates are those of searches: a
+  sorted enumeration, and random points.
 * memory: what a worker has for itself alone and what it shares, when it is ready, and how the former grows over
   10,000 different candidates.
 * resume: seconds of processor and clock to read a log of 10,000 and 100,000 trials, and of the whole search that
@@ -167,7 +169,7 @@ def speed_up(rounds: int, workers: int, few: bool) -> None:
             with pool_of(case, workers) as (pool, processes):
                 far = taken(lambda pool=pool, points=points: pool.evaluate(points), processes)
             clock.append(near.clock / far.clock)
-            processor.append(near.processor / max(far.workers))
+            processor.append(near.processor / (max(far.workers) + far.here))
             more.append(far.processor / near.processor)
         each = near.clock / len(points) * 1e3
         print(

@@ -129,5 +129,8 @@ class Crew(Protocol):
         ...
 
     def close(self) -> None:
-        """End all workers at once; when it returns, those on this machine are gone."""
+        """End all workers at once; when it returns, those on this machine that had been ready are gone.
+
+        Those that were starting may take a moment longer where others start and end them: on a cluster.
+        """
         ...
