@@ -95,6 +95,17 @@ def test_the_front_before_and_after(run: Path, bitfront: Any) -> None:
         assert not any(v["accuracy"] > accuracy and v["size"] <= size for v in values)
 
 
+def test_tables_are_as_wide_as_the_terminal(
+    run: Path, bitfront: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What compares with the float model is there where there is room, and left out where there isn't."""
+    for width, compared in ((50, False), (200, True)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        tuned, _ = bitfront("finetune", run, "--trial", 2).out.split("The front of the search:")
+        assert ("(" in tuned) == compared
+        assert max(map(len, tuned.splitlines())) <= width
+
+
 @pytest.mark.parametrize("to", ["safetensors", "onnx", "qonnx"])
 def test_it_is_exported_like_any_other(run: Path, bitfront: Any, to: str, tmp_path: Path) -> None:
     number = worst(run)

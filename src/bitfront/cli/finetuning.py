@@ -111,11 +111,11 @@ def _show(opened: OpenRun, document: dict[str, Any]) -> None:
     out = console.screen()
     metrics = opened.shown_metrics
     baseline = opened.baseline.values
-    out.print(trial_table(document["finetuned"], baseline, metrics))
+    out.print(trial_table(document["finetuned"], baseline, metrics, out.width))
     out.print("The front of the search:")
-    out.print(front_table(document["front_before"], baseline, metrics))
+    out.print(front_table(document["front_before"], baseline, metrics, out.width))
     out.print("The front with all that was fine-tuned:")
-    out.print(front_table(document["front_after"], baseline, metrics))
+    out.print(front_table(document["front_after"], baseline, metrics, out.width))
 
 
 def ending(run: Path, done: Sequence[FineTuned], trained: Sequence[FineTuned]) -> str:
