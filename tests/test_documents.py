@@ -18,6 +18,8 @@ from bitfront.trial import Trial
 
 FRONT: dict[str, Any] = {
     "trials": 2,
+    "evaluated": 2,
+    "resumed": 0,
     "seconds": 0.5,
     "stopped": "budget",
     "space_size": 4,
@@ -43,6 +45,8 @@ def test_a_whole_document_is_read(tmp_path: Path) -> None:
         (("trials",), 0),
         (("trials",), True),
         (("trials",), "2"),
+        (("evaluated",), -1),
+        (("resumed",), "none"),
         (("knee",), "1"),
         (("front",), {}),
         (("front", 0, "trial"), 1.5),

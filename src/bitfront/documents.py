@@ -56,6 +56,8 @@ class FrontShape(Document):
     """front.json."""
 
     trials: Annotated[int, Field(ge=1)]
+    evaluated: Count
+    resumed: Count
     seconds: Number
     stopped: str
     space_size: Annotated[int, Field(ge=1)]
