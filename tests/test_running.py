@@ -12,13 +12,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
 from bitfront import log, running, tested
-from bitfront.errors import BitfrontError, RunError
+from bitfront.errors import BitfrontError, InputError, ReplayError, RunError
 from bitfront.loop import Progress
 from bitfront.recipe import Job
 from bitfront.recipe.reading import from_document
 from bitfront.results import Results
 from bitfront.running import run_job
-from bitfront.trial import Trial
+from bitfront.trial import Trial, seal, unseal
 
 
 def job(most: int | None = None, **search: Any) -> Job:
@@ -237,6 +237,20 @@ def test_a_resume_that_is_refused_changes_nothing(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     with pytest.raises(RunError, match=r"manifest.json"):
         run_job(job(), tmp_path / "run")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_log_that_can_not_be_replayed_changes_nothing(tmp_path: Path) -> None:
+    """Another candidate than the strategy proposes, under a checksum that is right."""
+    run(tmp_path / "run")
+    path = tmp_path / "run/trials.jsonl"
+    *lines, last = path.read_bytes().splitlines()
+    record = unseal(last.decode()) | {"assignment": {}}
+    path.write_bytes(b"\n".join([*lines, seal(record).encode(), b"{torn"]))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(ReplayError, match="no longer proposes") as caught:
+        run_job(job(trials=12), tmp_path / "run")
+    assert isinstance(caught.value, InputError)  # exit status 2
     assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
 
 

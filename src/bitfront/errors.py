@@ -7,7 +7,8 @@
     │   ├── ModelError      a model that can't be captured, or weights that don't fit it
     │   ├── DataError       data that is missing, empty or of the wrong shape
     │   └── RunError        a run directory that is locked, damaged or of another recipe
-    └── ReplayError         a strategy no longer proposes what the log holds: exit status 1
+    │       └── ReplayError a strategy no longer proposes what the log holds
+    └── (itself)            the machine is at fault, such as a disk that is full: exit status 1
 
 Messages are for people: one paragraph that says what is wrong, where, what was expected, and the nearest
 right spelling where there is one.
@@ -56,8 +57,8 @@ class RunError(InputError):
     """A run directory is locked, damaged, or belongs to another recipe."""
 
 
-class ReplayError(BitfrontError):
-    """A strategy proposes something else than the log holds."""
+class ReplayError(RunError):
+    """A strategy proposes something else than the log holds: its settings, its version or the log changed."""
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from bitfront.errors import ModelError
-from bitfront.files import write_whole
+from bitfront.errors import ModelError, ReplayError
+from bitfront.files import read_file, write_bytes_whole, write_whole
 from bitfront.garbage import settled
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Progress, Run, Watch
@@ -45,6 +45,8 @@ from bitfront.warm_start import check_observations, observations_of
 from bitfront.workers import Crew, Pool
 
 __all__ = ["Results", "run_job"]
+
+_RECIPE = "recipe.toml"
 
 _EARLY = (
     "Stopped early, as the recipe asks (stop_early): the expected gain fell under the noise of the search split. "
@@ -96,9 +98,10 @@ def run_job(
         notes += _said(unread, say)
         progress = search.run.progress
         try:
-            _leave_beginning(job, directory, crew)
-            tracked.begin(_name(directory), study.header, study.trials[0])
-            search.go(job.space)
+            with _put_back(directory):
+                _leave_beginning(job, directory, crew)
+                tracked.begin(_name(directory), study.header, study.trials[0])
+                search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
             notes += measure_tests(job, [study.trials[0], *front_of(study.trials, objectives)], tests)
         except KeyboardInterrupt:
@@ -166,8 +169,21 @@ def _why_no_more(stopped: str, job: Job, planned: int) -> list[str]:
 def _leave_beginning(job: Job, directory: Path | None, crew: Crew | None) -> None:
     """What a run is made of and with, written before its first candidate is evaluated."""
     if directory is not None:
-        write_whole(directory / "recipe.toml", to_toml(job.recipe))
+        write_whole(directory / _RECIPE, to_toml(job.recipe))
         write_manifest(job, directory, crew)
+
+
+@contextmanager
+def _put_back(directory: Path | None) -> Iterator[None]:
+    """Only replaying the log shows whether a run can be gone on with: where not, its files say what they did."""
+    paths = [] if directory is None else [directory / _RECIPE, directory / MANIFEST]
+    before = {path: read_file(path) for path in paths if path.is_file()}
+    try:
+        yield
+    except ReplayError:
+        for path, data in before.items():
+            write_bytes_whole(path, data)
+        raise
 
 
 def _leave_results(job: Job, results: Results, header: Mapping[str, Any], directory: Path | None) -> None:
