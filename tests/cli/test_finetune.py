@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,7 @@ def test_it_is_told_to_trackers(run: Path, bitfront: Any) -> None:
     done = subprocess.run([sys.executable, "-c", code, "2", "2"], env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
     text = recipe.read_text()
+    time.sleep(1.1)  # TensorBoard reads files in the order of their seconds
     said = bitfront("finetune", run, "--trial", 2, "--trial", 4, "-q", "--json", *given)
     assert said.status == 0, said.err
     for name in ("f0", "f1"):

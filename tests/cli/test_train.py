@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,7 @@ def test_it_is_told_to_trackers(trained: Path, bitfront: Any) -> None:
     recipe.write_text(recipe.read_text() + 'trackers = ["tensorboard"]\n')
     done = subprocess.run([sys.executable, "-c", KILLED, "2"], env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
+    time.sleep(1.1)  # TensorBoard reads files in the order of their seconds
     assert bitfront("train", "recipe.toml", "-q").status == 0
     told = EventAccumulator(str(trained / "runs" / "recipe" / "training" / "tensorboard")).Reload()
     assert set(told.Tags()["scalars"]) == {"train_loss", "accuracy", "loss"}

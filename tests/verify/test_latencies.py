@@ -93,6 +93,7 @@ def test_the_runtime_is_among_the_versions(timed: Path) -> None:
 def test_repeatability_is_that_of_the_run(tmp_path: Path) -> None:
     assert repeatability(tmp_path)["latency"] == 0.03
     member: Mapping[str, Any] = {
+        "trial": 1,
         "recorded": {"latency": 2.0, "throughput": 500.0},
         "again": {"milliseconds": 2.2, "p95": 3.0, "throughput": 505.0},
     }
