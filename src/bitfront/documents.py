@@ -56,14 +56,13 @@ class FrontShape(Document):
     """front.json."""
 
     trials: Annotated[int, Field(ge=1)]
-    evaluated: Count
-    resumed: Count
     seconds: Number
     stopped: str
     space_size: Annotated[int, Field(ge=1)]
     duplicates: Count
     evaluated: Annotated[int, Field(ge=1)] = 1
     failed: Count = 0
+    resumed: Count = 0
     pruned: Count = 0
     dropped: Count = 0
     spent: dict[str, Number] = {}
