@@ -148,3 +148,10 @@ def test_what_is_in_the_way_of_a_directory_is_said(tmp_path: Path, monkeypatch: 
 def test_a_lock_that_can_not_be_made(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="gone' can't be written: No such file or directory"):
         Lock(tmp_path / "gone")
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(RunError, match=r"a.txt' must be a file, but a folder of that name is there"):
+        write_whole(tmp_path / "a.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

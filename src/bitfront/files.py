@@ -44,6 +44,7 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, sync it, and rename it into place.
 
     Raises:
+        RunError: a folder of that name is there.
         BitfrontError: it can't be written; what was at `path` before is still there.
     """
     temporary = path.with_name(f".{path.name}.partial")
@@ -58,6 +59,10 @@ def write_bytes_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):  # the disk that can't be written may not let go of it either
             temporary.unlink(missing_ok=True)
+        if isinstance(error, IsADirectoryError):
+            raise RunError(
+                f"'{path}' must be a file, but a folder of that name is there. Move it away."
+            ) from error
         raise BitfrontError(f"'{path}' can't be written: {error.strerror}.") from error
 
 
