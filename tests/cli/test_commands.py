@@ -276,7 +276,7 @@ def test_an_unforeseen_error_is_one_line_too(
     assert "Traceback" in bitfront("search", "recipe.toml", "-q", "--debug").err
 
 
-def test_work_that_fails_has_status_1(
+def test_a_run_that_another_version_of_a_strategy_made_is_refused(
     folder: Path, bitfront: Bitfront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bitfront("search", "recipe.toml", "-q")
@@ -284,7 +284,7 @@ def test_work_that_fails_has_status_1(
 
     monkeypatch.setattr(sampling, "permutation", lambda size, generator: iter(range(size)))
     said = bitfront("search", "recipe.toml", "-q")
-    assert said.status == 1
+    assert said.status == 2
     text = " ".join(said.err.split())
     assert text.startswith("Error: The strategy no longer proposes what the log holds in batch 1:")
     assert "--run NEW --warm-start runs/recipe" in text
