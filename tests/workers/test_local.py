@@ -24,6 +24,7 @@ from bitfront.recipe.reading import from_document
 from bitfront.space import Points
 from bitfront.workers import LocalCrew, Material, Pool, local
 from bitfront.workers.crew import CrewError
+from bitfront.workers.endings import kills_for_memory
 from tests.workers.tempers import TEMPERS, marks, temper, threads
 
 
@@ -138,6 +139,19 @@ def test_candidates_that_end_their_process(
         17: "SIGSEGV ended its process; it was tried twice",
         31: "ValueError: not this one",
     }
+
+
+def test_who_is_killed_from_outside_is_not_to_blame(
+    made: Job, crews: Crews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel says that it wasn't memory; but not for ever."""
+    if kills_for_memory() is None:
+        pytest.skip("this kernel doesn't count what it kills for lack of memory")
+    material = tempered(made, tmp_path, monkeypatch, {3: "SIGKILL 3", 5: "SIGKILL"})
+    outcomes = Pool(crews(material), made.judge).evaluate(every(made)[:6])
+    assert all(isinstance(outcome, Measurement) for outcome in outcomes[:5])
+    assert isinstance(outcomes[5], Failure)
+    assert outcomes[5].reason == "SIGKILL ended its process; it was tried 6 times"
 
 
 def test_time_and_memory_have_limits(

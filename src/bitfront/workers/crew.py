@@ -71,7 +71,7 @@ class Done:
 class Ended:
     """A worker is gone, and why: "its process was ended by SIGSEGV".
 
-    `innocent`: nothing that it did can have ended it. Its machine is lost, say.
+    `innocent`: nothing that it did can have ended it. Its machine is lost, say, or somebody killed it.
     """
 
     worker: int

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 _COUNTER = "oom_kill "
 
 
-def ending(code: int, kills_before: int | None) -> str:
+@dataclass(frozen=True)
+class Ending:
+    """A reason; `innocent` where somebody else, the machine or the network is it, and not what the process did."""
+
+    reason: str
+    innocent: bool = False
+
+
+def ending(code: int, kills_before: int | None) -> Ending:
     """What to say of a process with this return code, negative where a signal ended it.
 
     `kills_before` is what `kills_for_memory` gave when it was started.
 
+    Nobody gets SIGKILL by accident: where the kernel counts those that it sends for lack of memory, and this isn't
+    one, somebody else sent it.
+
     >>> ending(3, None)
-    'its process exited with code 3'
+    Ending(reason='its process exited with code 3', innocent=False)
     >>> ending(-11, None)
-    'SIGSEGV ended its process'
+    Ending(reason='SIGSEGV ended its process', innocent=False)
     """
     if code >= 0:
-        return f"its process exited with code {code}"
+        return Ending(f"its process exited with code {code}")
     name = _name(-code)
     if name != "SIGKILL":
-        return f"{name} ended its process"
+        return Ending(f"{name} ended its process")
     now = kills_for_memory()
-    if now is not None and kills_before is not None and now > kills_before:
-        return "out of memory: the kernel ended its process (SIGKILL)"
-    return "SIGKILL ended its process"
+    counted = now is not None and kills_before is not None
+    if counted and now > kills_before:
+        return Ending("out of memory: the kernel ended its process (SIGKILL)")
+    return Ending("SIGKILL ended its process", innocent=counted)
 
 
 def kills_for_memory() -> int | None:

@@ -143,11 +143,11 @@ class LocalCrew:
         with uninterrupted():
             found = self._processes.pop(number)
             code = _code(found)
-        reason = ending(code, found.kills_before)
+        end = ending(code, found.kills_before)
         if not found.ready:
-            self._count_stillborn(reason, _STILLBORN if code >= 0 else _KILLED)
+            self._count_stillborn(end.reason, _STILLBORN if code >= 0 else _KILLED)
         self._start_one()
-        return Ended(number, reason) if found.ready else None
+        return Ended(number, end.reason, end.innocent) if found.ready else None
 
     def _end_those_that_stand_still(self) -> None:
         """Replace those that will never be ready; only once all that they may have said has been heard."""

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bitfront.workers.endings import Ending
 
 _DETAIL = "Worker exit detail: "
 _NODE_GONE = ("its node has died", "its node was terminated", "node was terminated", "node has died")
-
-
-@dataclass(frozen=True)
-class Ending:
-    """A reason; `innocent` where the machine or the network is it, and not what the actor did."""
-
-    reason: str
-    innocent: bool = False
 
 
 def ending(error: Exception, address: str, lost: bool) -> Ending:
