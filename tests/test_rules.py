@@ -1,10 +1,13 @@
 """From rules to a space, and what is wrong with a rule."""
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
+from bitfront import rules
 from bitfront.errors import FormatError, RecipeError
 from bitfront.formats import Format, format
 from bitfront.formats.element import Integer
@@ -352,3 +355,16 @@ def test_an_ungrouped_transposed_convolution_has_channels():
     graph = capture(nn.ConvTranspose2d(4, 6, 3), torch.zeros(2, 4, 5, 5))
     build_space(graph, [Rule("type:conv_transpose2d", {"weight": ["int4c", "mxfp4"]})])
     assert graph.site["conv_transpose2d:weight"].channel == 1
+
+
+def test_more_points_than_can_be_counted():
+    """Python writes integers of 4,300 digits and not more."""
+    several = Rule("type:linear", {"weight": ["int8", "int4"]})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "LARGEST", 8)
+        with pytest.raises(RecipeError, match=r"10\^4000 points or more: 3 choices with 2 formats") as raised:
+            build_space(NET, [several])
+        assert raised.value.path == ("space",)
+        patch.setattr(rules, "LARGEST", 9)
+        assert build_space(NET, [several]).size == 8
+    assert len(f"{rules.LARGEST}") < sys.get_int_max_str_digits()

@@ -15,6 +15,9 @@ from bitfront.graph.ties import PRESETS, tied_sites
 from bitfront.patterns import check_pattern
 from bitfront.space import Space, Variable
 
+_DIGITS = 4000  # Python writes and reads integers of up to 4,300
+LARGEST = 10**_DIGITS  # points, and more, that a space can't have
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -53,7 +56,7 @@ def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
 
     Raises:
         RecipeError: a rule matches nothing or has no effect, names a role its layers don't have, or a format
-            that a site can't take.
+            that a site can't take; or the space is too large for its points to be counted.
     """
     for rule_index, rule in enumerate(rules):
         _check_rule(rule, rule_index, graph)
@@ -75,7 +78,15 @@ def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
         _check_effects(index, rule, matched[index], effects)
     if not found:
         raise RecipeError("No rule gives any site a choice; the space is empty.", ("space",))
-    return Space(tuple(_variables(graph, rules, found)))
+    space = Space(tuple(_variables(graph, rules, found)))
+    if space.size >= LARGEST:
+        raise RecipeError(
+            f"The space has 10^{_DIGITS} points or more: {len(space.variables):,} choices with "
+            f"{max(len(variable.formats) for variable in space.variables)} formats at most. Such numbers aren't "
+            "computed with. Offer fewer formats, or let layers share a choice: tie = true in a rule.",
+            ("space",),
+        )
+    return space
 
 
 def _variables(

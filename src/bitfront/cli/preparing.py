@@ -16,6 +16,7 @@ from bitfront.graph.calling import calling
 from bitfront.recipe import Job, Recipe, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.inspection import inspection
+from bitfront.report.numbers import counted
 from bitfront.report.tables import layer_table
 
 
@@ -60,7 +61,7 @@ def show_inspection(document: dict[str, Any], recipe: Recipe) -> None:
     out.print(layer_table(document))
     out.print(
         f"{totals['parameters']:,} parameters, {totals['macs']:,} MACs, {totals['flops']:,} FLOPs a batch.\n"
-        f"Space: {space['sites']} sites, {space['size']:,} points. {recipe.search.strategy} with "
+        f"Space: {space['sites']} sites, {counted(space['size'])} points. {recipe.search.strategy} with "
         f"{recipe.search.trials} trials: about {roughly(document['predicted_seconds'])} of forward passes, "
         "with set-up, calibration, the strategy and the test split on top.",
         markup=False,

@@ -12,7 +12,7 @@ from bitfront.hiring import hiring
 from bitfront.loop import Progress
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
-from bitfront.report.numbers import duration
+from bitfront.report.numbers import counted, duration
 from bitfront.report.tables import STOPS, front_table, headline, shown_members, spent_table
 from bitfront.running import Results, run_job
 
@@ -71,11 +71,10 @@ def show(results: Results) -> None:
         out.print(f"{hidden} more of the front in front.json.\n", markup=False)
     size = results.space.size
     distinct = sum(trial.is_in(results.space) for trial in results.trials)
-    share = f"{distinct:,} of {size:,} points" if size < 10**9 else f"{distinct:,} of {_power(size)} points"
     sitting = " in this sitting" if results.resumed else ""
     out.print(
-        f"{share} evaluated ({_percent(distinct, size)}), {document['failed']} failed, "
-        f"{duration(results.seconds)}{sitting}; {STOPS[_stop(results.progress)]}.",
+        f"{distinct:,} of {counted(size)} points evaluated ({_percent(distinct, size)}), "
+        f"{document['failed']} failed, {duration(results.seconds)}{sitting}; {STOPS[_stop(results.progress)]}.",
         markup=False,
         soft_wrap=whole,
     )
@@ -94,16 +93,6 @@ def show_notes(results: Results, said: Iterable[str]) -> None:
         if text not in said:
             console.note(text)
     console.say(f"The run lies in {results.run}/ (report.html, front.json, trials.jsonl).")
-
-
-def _power(size: int) -> str:
-    """A power of ten that is not too large for a float.
-
-    >>> _power(3 * 10**400)
-    '3.0e+400'
-    """
-    digits = str(size)
-    return f"{digits[0]}.{digits[1]}e+{len(digits) - 1}"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bitfront import plugins
 from bitfront.errors import InputError, suggest
+from bitfront.report.numbers import counted
 
 BRUTE_FORCE = "brute-force"
 ENUMERATED = 20_000  # points up to which a space is evaluated whole without being told to
@@ -50,8 +51,8 @@ class Plan:
         """
         if self.exact and size > MOST:
             raise InputError(
-                f"--exact evaluates every point of the space, and it has {size:,}: more than {MOST:,}. Leave "
-                "it out, and the reference is the best that all strategies together find."
+                f"--exact evaluates every point of the space, and it has {counted(size)}: more than "
+                f"{MOST:,}. Leave it out, and the reference is the best that all strategies together find."
             )
         if self.exact is None:
             return BRUTE_FORCE in self.strategies and size <= ENUMERATED

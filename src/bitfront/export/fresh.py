@@ -19,6 +19,7 @@ from bitfront.exporters.seal import open_text
 from bitfront.fresh import failure_of
 from bitfront.recipe import Job
 from bitfront.recipe.reading import parse
+from bitfront.report.numbers import counted
 from bitfront.runtime.data import Examples
 
 
@@ -49,7 +50,9 @@ def _run_recipe(path: Path, inputs: tuple[Tensor, ...]) -> Tensor:
     recipe, _ = parse(open_text(path), origin=str(path))
     job = Job(recipe, path.parent)
     if job.space.size != 1:
-        raise InputError(f"'{path}' is no recipe of one candidate: its space has {job.space.size} points.")
+        raise InputError(
+            f"'{path}' is no recipe of one candidate: its space has {counted(job.space.size)} points."
+        )
     assignment = job.space.point(0)
     quantizers = job.candidates.quantizers(assignment)
     with torch.inference_mode():

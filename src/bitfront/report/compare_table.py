@@ -8,6 +8,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from bitfront.report.numbers import counted
+
 HEADINGS = ("strategy", "to 90%", "to 95%", "to 99%", "area", "at the end", "runs")
 
 
@@ -64,7 +66,7 @@ def reference_words(document: Mapping[str, Any]) -> str:
     if document["reference"] == "exact":
         return f"The reference is exact ({front}): all {size:,} points of the space were evaluated."
     return (
-        f"The reference is the best known ({front}), from {evaluated:,} of {_large(size)} points: the true "
+        f"The reference is the best known ({front}), from {evaluated:,} of {counted(size)} points: the true "
         "front may be better, and all shares smaller."
     )
 
@@ -88,8 +90,3 @@ def measured_by(document: Mapping[str, Any]) -> str:
         f"The gain so far over the best uniform assignment that keeps the limits ({corner}; the worst known "
         f"value where none does), as a share of the largest gain. {start} {intervals}"
     )
-
-
-def _large(size: int) -> str:
-    digits = str(size)
-    return f"{size:,}" if len(digits) <= 9 else f"{digits[0]}.{digits[1]}e+{len(digits) - 1}"

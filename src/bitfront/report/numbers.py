@@ -73,6 +73,16 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d} min"
 
 
+def counted(number: int) -> str:
+    """How many there are: every digit where there are few, a power of ten where there are more than one reads.
+
+    >>> counted(640), counted(999_999_999), counted(3 * 10**400)
+    ('640', '999,999,999', '3.0e+400')
+    """
+    digits = str(number)
+    return f"{number:,}" if len(digits) <= 9 else f"{digits[0]}.{digits[1]}e+{len(digits) - 1}"
+
+
 def compared(value: float, baseline: float, metric: Metric) -> str:
     """What a value is beside the float model's: a share where it shrinks, a difference for qualities.
 

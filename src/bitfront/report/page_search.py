@@ -9,7 +9,7 @@ from html import escape
 from bitfront import pareto
 from bitfront.front import candidates_of
 from bitfront.metric import Failure
-from bitfront.report.numbers import duration, human
+from bitfront.report.numbers import counted, duration, human
 from bitfront.report.page_drawing import Point, shortened, steps_chart
 from bitfront.report.page_source import Source
 from bitfront.report.tables import PARTS, STOPS
@@ -105,14 +105,13 @@ def _beyond(column: Sequence[float]) -> float:
 def _counts(source: Source) -> Iterator[str]:
     document = source.document
     size = document["space_size"]
-    space = f"{size:,}" if size < 10**9 else f"about 10^{len(str(size)) - 1}"
     strategy = source.header.get("strategy")
     by = f" by {strategy}" if strategy else ""
     took = f", in {duration(document['seconds'])}."
     if document.get("resumed"):
         spent, sitting = duration(source.evaluation_seconds), duration(document["seconds"])
         took = f". Evaluating them took {spent}, the last sitting {sitting}."
-    yield f"{len(source.evaluated):,} candidates{by}, of a space of {space} points{took}"
+    yield f"{len(source.evaluated):,} candidates{by}, of a space of {counted(size)} points{took}"
     if taken_over := len(source.trials) - 1 - len(source.evaluated):
         yield f"A warm start gave {taken_over:,} more."
     if document["stopped"]:
