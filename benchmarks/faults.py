@@ -236,10 +236,10 @@ def compare(whole: Sequence[Any], found: Sequence[Any], tally: Tally) -> None:
     keys, expected = Counter(trial[2] for trial in found), {trial[2]: trial for trial in whole}
     tally.lost += sum(key not in keys for key in expected)
     tally.doubled += sum(count - 1 for count in keys.values())
-    for trial in found:
-        if (other := expected.get(trial[2])) != trial:
-            tally.differing += 1
-            print(f"{trial} was undisturbed {other}", file=sys.stderr, flush=True)
+    differing = [trial for trial in found if expected.get(trial[2]) != trial]
+    tally.differing += len(differing)
+    for trial in differing[:1]:  # what a sampler proposes after it may all be different
+        print(f"{trial} was undisturbed {expected.get(trial[2])}", file=sys.stderr, flush=True)
 
 
 def measure(
