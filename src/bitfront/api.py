@@ -54,7 +54,7 @@ def search(
         metrics: names of objectives, or tables as in a recipe (``{"size": {"max": "64 KiB"}}``); accuracy
             and size if not given.
         latency: what latencies among the metrics are measured with, as in a recipe: ``{"threads": 2}``.
-        strategy: brute-force, random, qmc, tpe (if not given), nsga2 or nsga3.
+        strategy: brute-force, random, qmc, tpe (if not given), nsga2, nsga3, frontier, or one of a plugin.
         trials: how many distinct candidates may be evaluated, references not counted; 100 if not given.
         seed: of all randomness; 0 if not given.
         batch_size: what costs such as flops are counted for; 256 if not given.

@@ -14,8 +14,6 @@ from bitfront.recipe.workers import check_judged_elsewhere
 GUIDES = Path(__file__).parents[2] / "docs" / "how-to"
 REFUSED: dict[str, dict[str, Any]] = {
     "finetune_steps": {"search": {"finetune_steps": 5}},
-    'weight_rounding = "calibrated"': {"data": {"factory": "a:b", "weight_rounding": "calibrated"}},
-    "bias_correction = true": {"data": {"factory": "a:b", "bias_correction": True}},
     'device = "cuda"': {},
 }
 

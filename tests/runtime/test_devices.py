@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from bitfront.formats import Axes, families, format
 from bitfront.formats.scale import Constant, NoScale
 from bitfront.graph.capture import trace
-from bitfront.runtime.bias import BiasCorrection
+from bitfront.runtime.bias import bias_correction
 from bitfront.runtime.blocks import Blocks
 from bitfront.runtime.call import Call
 from bitfront.runtime.candidate import Candidates
@@ -100,7 +100,7 @@ def test_moments_and_corrections(real: Plan, fakes: None) -> None:
     moments = second_moments(plan, examples, 4, plan.weight_slots)
     assert len(moments) == 3
     assert all(is_there(found.about_the_mean) for found in moments.values())
-    correction = BiasCorrection(plan, examples, 4, plan.weight_slots)
+    correction = bias_correction(plan, examples, 4, plan.weight_slots)
     assert len(correction.sites) == 3
     for slot, site in correction.sites.items():
         weight = plan.stored[plan.weight_slots[site]]
@@ -109,7 +109,7 @@ def test_moments_and_corrections(real: Plan, fakes: None) -> None:
 
 def test_candidates_and_their_outputs(real: Plan, fakes: None) -> None:
     plan, examples = placed(real)
-    correction = BiasCorrection(plan, examples, 4, plan.weight_slots)
+    correction = bias_correction(plan, examples, 4, plan.weight_slots)
     candidates = Candidates(plan, {}, "minmax", correction=correction)
     point = Assignment.of(dict.fromkeys(plan.weight_slots, "int4"))
     weights = candidates.weights(point)

@@ -48,6 +48,24 @@ def test_the_same_trials(tmp_path: Path, strategy: str, workers: int, more: dict
     assert found == {"count": workers, "torch_threads": 1}
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_workers_round_and_correct_as_one_process_does(tmp_path: Path, both: bool) -> None:
+    """What calibration saw goes to them."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "parts.py").write_text(PARTS)
+    save_file(net().state_dict(), tmp_path / "w.safetensors")
+
+    def run(name: str, *changes: str) -> Any:
+        given = ("search.trials=30", "metrics.loss={}", *changes)
+        run_job(Job(read(tmp_path / "recipe.toml", given)[0], tmp_path), tmp_path / name)
+        return values(tmp_path / name)
+
+    options = ["data.weight_rounding=calibrated", "data.bias_correction=true"][: 1 + both]
+    alone = run("alone", *options)
+    assert run("run", *options, "search.workers=2") == alone
+    assert run("plain", *options[:-1]) != alone
+
+
 def test_ctrl_c_and_on_with_another_number_of_workers(tmp_path: Path) -> None:
     run_job(job(trials=30), tmp_path / "whole")
     before = children()

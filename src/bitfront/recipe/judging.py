@@ -21,7 +21,7 @@ from bitfront.recipe.goals import Goals, make_goals
 from bitfront.recipe.locating import blamed
 from bitfront.recipe.materials import Materials
 from bitfront.recipe.tuning import trained_slots, tuning_of
-from bitfront.runtime.bias import BiasCorrection
+from bitfront.runtime.bias import BiasCorrection, bias_correction
 from bitfront.runtime.calibrate import observe
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.compile import compile_plan
@@ -70,15 +70,9 @@ class Judging(Materials):
     def candidates(self) -> Candidates:
         """Quantized tensors, with input scales from the calibration split."""
         memory = self.recipe.search.bytes // 2
-        moments = self._moments if self.rounds_by_calibration else dict[str, Tensor]
+        moments, correction = self._moments, self._correction
         return Candidates(
-            self.plan,
-            self._observations,
-            self.calibration,
-            memory,
-            self.spent,
-            moments,
-            self._correction,
+            self.plan, self._observations, self.calibration, memory, self.spent, moments, correction
         )
 
     @cached_property
@@ -86,10 +80,13 @@ class Judging(Materials):
         if not self.corrects_biases:
             return None
         sites = frozenset(self.space.sites)
-        return BiasCorrection(self.plan, self.splits.calibration, self.batch_size, sites)
+        return bias_correction(self.plan, self.splits.calibration, self.batch_size, sites)
 
-    def _moments(self) -> dict[str, Tensor]:
-        """By site; about the mean where the bias takes out what is left of it."""
+    @cached_property
+    def _moments(self) -> Mapping[str, Tensor]:
+        """By site, where weights are rounded by them; about the mean where the bias takes out what is left."""
+        if not self.rounds_by_calibration:
+            return {}
         sites = frozenset(self.space.sites)
         found = second_moments(self.plan, self.splits.calibration, self.batch_size, sites)
         corrected = set() if self._correction is None else set(self._correction.sites.values())
@@ -190,6 +187,8 @@ class Judging(Materials):
             memory=search.bytes // search.workers,
             threads=torch.get_num_threads(),
             candidate_memory=search.candidate_bytes,
+            moments=self._moments,
+            correction=self._correction,
         )
 
     def crew(self) -> Crew | None:

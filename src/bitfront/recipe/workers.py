@@ -25,12 +25,6 @@ def check_judged_elsewhere(recipe: Recipe, device: str, key: str) -> None:
             f"it. Leave {key} out.",
             place,
         )
-    if recipe.data is not None and recipe.data.adjusted:
-        raise RecipeError(
-            f"{key} can't go with {recipe.data.adjusted} yet: workers round to nearest and leave biases as they "
-            "are. Leave one of them out.",
-            place,
-        )
     if device != "cpu":
         raise RecipeError(
             f'{key} is for searches on the processor: where device = "{device}", one process evaluates '

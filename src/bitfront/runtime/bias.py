@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -44,8 +43,35 @@ class Place:
     layer: int  # the number of its step
 
 
+@dataclass(frozen=True)
 class BiasCorrection:
-    """The corrections of a model's layers; the calibration data passes through it when the first is needed.
+    """The corrections of a model's layers, from what each of them reads on average.
+
+    `means` are those, by the slot that is corrected, as one example in float64. Where inputs are padded, or
+    positions overlap, the average over positions is left to the layer itself.
+    """
+
+    plan: Plan
+    places: Mapping[int, Place]
+    means: Mapping[int, Tensor]
+
+    @property
+    def sites(self) -> Mapping[int, str]:
+        """The slots that are corrected, and the weight's site whose format decides by how much."""
+        return {slot: place.site for slot, place in self.places.items()}
+
+    def corrected(self, slot: int, quantized: Tensor) -> Tensor:
+        """What belongs into a slot where the weight of its layer is `quantized`: a tensor like the stored one."""
+        place, stored = self.places[slot], self.plan.stored[slot]
+        step, weight = self.plan.steps[place.layer], self.plan.stored[self.plan.weight_slots[place.site]]
+        with torch.inference_mode():
+            moved = _run(step, self.means[slot], weight.double() - quantized.double())
+            outputs = moved.movedim(-1 if step.function in _FLAT else 1, 0)
+            return (stored.double() + place.sign * outputs.flatten(1).mean(1)).to(stored.dtype)
+
+
+def bias_correction(plan: Plan, examples: Examples, batch_size: int, sites: Container[str]) -> BiasCorrection:
+    """The corrections by the calibration data, which passes once through the float model.
 
     Args:
         plan: the float model.
@@ -53,43 +79,17 @@ class BiasCorrection:
         batch_size: of one pass.
         sites: weights that may be given a format.
     """
-
-    def __init__(self, plan: Plan, examples: Examples, batch_size: int, sites: Container[str]) -> None:
-        self._plan = plan
-        self._examples = examples
-        self._batch_size = batch_size
-        self._places = {place.slot: place for place in _places(plan, sites)}
-
-    @property
-    def sites(self) -> Mapping[int, str]:
-        """The slots that are corrected, and the weight's site whose format decides by how much."""
-        return {slot: place.site for slot, place in self._places.items()}
-
-    def corrected(self, slot: int, quantized: Tensor) -> Tensor:
-        """What belongs into a slot where the weight of its layer is `quantized`: a tensor like the stored one."""
-        place, stored = self._places[slot], self._plan.stored[slot]
-        step, weight = self._plan.steps[place.layer], self._plan.stored[self._plan.weight_slots[place.site]]
-        with torch.inference_mode():
-            moved = _run(step, self._means[slot], weight.double() - quantized.double())
-            outputs = moved.movedim(-1 if step.function in _FLAT else 1, 0)
-            return (stored.double() + place.sign * outputs.flatten(1).mean(1)).to(stored.dtype)
-
-    @cached_property
-    def _means(self) -> Mapping[int, Tensor]:
-        """By slot, what its layer reads averaged over the examples, as one example in float64.
-
-        Where inputs are padded, or positions overlap, the average over positions is left to the layer itself.
-        """
-        sums: dict[int, Tensor] = {}
-        counts: Counter[int] = Counter()
-        steps = list(self._plan.steps)
-        for place in self._places.values():
-            steps[place.layer] = _watched(steps[place.layer], place.slot, sums, counts)
-        watching = replace(self._plan, steps=tuple(steps))
-        with torch.inference_mode():
-            for batch in self._examples.batches(self._batch_size):
-                watching.run(batch.inputs, {}, {})
-            return {slot: total / counts[slot] for slot, total in sums.items()}
+    places = {place.slot: place for place in _places(plan, sites)}
+    sums: dict[int, Tensor] = {}
+    counts: Counter[int] = Counter()
+    steps = list(plan.steps)
+    for place in places.values():
+        steps[place.layer] = _watched(steps[place.layer], place.slot, sums, counts)
+    watching = replace(plan, steps=tuple(steps))
+    with torch.inference_mode():
+        for batch in examples.batches(batch_size):
+            watching.run(batch.inputs, {}, {})
+        return BiasCorrection(plan, places, {slot: total / counts[slot] for slot, total in sums.items()})
 
 
 def _watched(step: Step, slot: int, sums: dict[int, Tensor], counts: Counter[int]) -> Step:

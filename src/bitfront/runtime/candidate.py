@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 import torch
@@ -35,12 +35,12 @@ class Candidates:
         calibration: str,
         memory: int = 2**29,
         spent: Spent | None = None,
-        moments: Callable[[], Mapping[str, Tensor]] = dict,
+        moments: Mapping[str, Tensor] | None = None,
         correction: BiasCorrection | None = None,
     ) -> None:
         self._plan = plan
         self._correction = correction
-        self._find_moments = moments
+        self._moments = moments or {}
         self._observations = observations
         self._calibration = calibration
         self._weights = Kept[Tensor](memory)
@@ -132,10 +132,6 @@ class Candidates:
         if site not in self._moments:
             return tensor
         return rounded(tensor, self._moments[site], format(name), self._plan.axes[site])
-
-    @cached_property
-    def _moments(self) -> Mapping[str, Tensor]:
-        return self._find_moments()
 
     def quantizer(self, site: str, name: str) -> Quantizer:
         """What quantizes an input site to a format."""

@@ -36,10 +36,11 @@ def ending(code: int, kills_before: int | None) -> Ending:
     if name != "SIGKILL":
         return Ending(f"{name} ended its process")
     now = kills_for_memory()
-    counted = now is not None and kills_before is not None
-    if counted and now > kills_before:
+    if now is None or kills_before is None:
+        return Ending("SIGKILL ended its process")
+    if now > kills_before:
         return Ending("out of memory: the kernel ended its process (SIGKILL)")
-    return Ending("SIGKILL ended its process", innocent=counted)
+    return Ending("SIGKILL ended its process", innocent=True)
 
 
 def kills_for_memory() -> int | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from bitfront.formats.observation import Observation
 from bitfront.quality.base import Quality
+from bitfront.runtime.bias import BiasCorrection
 from bitfront.runtime.candidate import Candidates
 from bitfront.runtime.data import Examples
 from bitfront.runtime.evaluator import ModelEvaluator
@@ -19,7 +22,8 @@ class Material:
     """The compiled model with its weights, what calibration saw, the examples and what is measured on them.
 
     `batch_size` is the evaluator's, `memory` the bytes that one worker may keep for later candidates, `threads`
-    those of torch in a worker. `candidate_memory` is what candidates may take beyond all that, in bytes.
+    those of torch in a worker. `candidate_memory` is what candidates may take beyond all that, in bytes. By
+    `moments` weights are rounded, and by the `correction` biases moved, where calibration decides that.
     Costs aren't part of it: they are arithmetic, and the coordinator adds them.
     """
 
@@ -33,9 +37,18 @@ class Material:
     memory: int
     threads: int = 1
     candidate_memory: int | None = None
+    moments: Mapping[str, Tensor] = field(default_factory=dict)
+    correction: BiasCorrection | None = None
 
     def judge(self) -> ModelEvaluator:
         """A fresh evaluator: it has kept nothing yet."""
         half = self.memory // 2
-        candidates = Candidates(self.plan, self.observations, self.calibration, half)
+        candidates = Candidates(
+            self.plan,
+            self.observations,
+            self.calibration,
+            half,
+            moments=self.moments,
+            correction=self.correction,
+        )
         return ModelEvaluator(self.plan, candidates, self.examples, self.batch_size, self.qualities, {}, half)
