@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from bitfront import log, running, tested
+from bitfront import log, run_files, running, tested
 from bitfront.errors import BitfrontError, InputError, ReplayError, RunError
 from bitfront.loop import Progress
 from bitfront.recipe import Job
@@ -156,14 +156,14 @@ def test_another_number_of_threads_is_noted(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_ctrl_c_while_the_front_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = running.write_whole
+    write = run_files.write_whole
 
     def pressed(path: Path, text: str) -> None:
         if path.name == "front.json":
             signal.raise_signal(signal.SIGINT)
         write(path, text)
 
-    monkeypatch.setattr(running, "write_whole", pressed)
+    monkeypatch.setattr(run_files, "write_whole", pressed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run")
     assert json.loads((tmp_path / "run/front.json").read_text())["stopped"] == "budget"
@@ -178,14 +178,14 @@ def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = running.write_whole
+    write = run_files.write_whole
 
     def full(path: Path, text: str) -> None:
         if path.name == "front.json":
             raise BitfrontError("no room")
         write(path, text)
 
-    monkeypatch.setattr(running, "write_whole", full)
+    monkeypatch.setattr(run_files, "write_whole", full)
     with pytest.raises(BitfrontError, match="no room"):
         run(tmp_path / "run")
     monkeypatch.undo()

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 
-from bitfront.errors import ModelError, ReplayError
-from bitfront.files import read_file, write_bytes_whole, write_whole
+from bitfront.errors import ModelError
+from bitfront.files import write_whole
 from bitfront.garbage import settled
 from bitfront.interrupts import uninterrupted
 from bitfront.loop import Budget, Progress, Run, Watch
 from bitfront.manifest import NAME as MANIFEST
-from bitfront.manifest import read_manifest, write_manifest
+from bitfront.manifest import read_manifest
 from bitfront.metric import Measurement, Objectives
-from bitfront.recipe import Job, to_toml
+from bitfront.recipe import Job
 from bitfront.recipe.fingerprints import of_tests
-from bitfront.reporting import write_report
 from bitfront.results import (
-    FRONT,
     Interval,
     Member,
     Results,
@@ -35,6 +32,7 @@ from bitfront.results import (
     ruled_out,
     slow_strategy,
 )
+from bitfront.run_files import put_back, write_beginning, write_results
 from bitfront.space import FLOAT, Space
 from bitfront.strategies.base import Strategy
 from bitfront.study import Study
@@ -45,8 +43,6 @@ from bitfront.warm_start import check_observations, observations_of
 from bitfront.workers import Crew, Pool
 
 __all__ = ["Results", "run_job"]
-
-_RECIPE = "recipe.toml"
 
 _EARLY = (
     "Stopped early, as the recipe asks (stop_early): the expected gain fell under the noise of the search split. "
@@ -98,8 +94,8 @@ def run_job(
         notes += _said(unread, say)
         progress = search.run.progress
         try:
-            with _put_back(directory):
-                _leave_beginning(job, directory, crew)
+            with put_back(directory):
+                write_beginning(job, directory, crew)
                 tracked.begin(_name(directory), study.header, study.trials[0])
                 search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)
@@ -110,7 +106,7 @@ def run_job(
         with uninterrupted():
             seconds = time.perf_counter() - started
             results = _results(job, objectives, search.run, tests, notes, seconds, test_key)
-            _leave_results(job, results, study.header, directory)
+            results.notes.extend(write_results(job, results, study.header, directory))
         results.notes.extend(tracked.finish(results))
     return results
 
@@ -164,34 +160,6 @@ def _why_no_more(stopped: str, job: Job, planned: int) -> list[str]:
     if stopped == "exhausted" and planned < search.trials:
         return [_PLANNED.format(planned=planned, strategy=search.strategy)]
     return []
-
-
-def _leave_beginning(job: Job, directory: Path | None, crew: Crew | None) -> None:
-    """What a run is made of and with, written before its first candidate is evaluated."""
-    if directory is not None:
-        write_whole(directory / _RECIPE, to_toml(job.recipe))
-        write_manifest(job, directory, crew)
-
-
-@contextmanager
-def _put_back(directory: Path | None) -> Iterator[None]:
-    """Only replaying the log shows whether a run can be gone on with: where not, its files say what they did."""
-    paths = [] if directory is None else [directory / _RECIPE, directory / MANIFEST]
-    before = {path: read_file(path) for path in paths if path.is_file()}
-    try:
-        yield
-    except ReplayError:
-        for path, data in before.items():
-            write_bytes_whole(path, data)
-        raise
-
-
-def _leave_results(job: Job, results: Results, header: Mapping[str, Any], directory: Path | None) -> None:
-    """front.json and the report; what the report lacks is in notes."""
-    if directory is None:
-        return
-    write_whole(directory / FRONT, json.dumps(results.to_json(), indent=1, allow_nan=False))
-    results.notes.extend(write_report(job, results, header, directory))
 
 
 def _name(directory: Path | None) -> str:
