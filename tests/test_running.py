@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from bitfront import log, run_files, running, tested
+from bitfront import log, run_files, tested
 from bitfront.errors import BitfrontError, InputError, ReplayError, RunError
 from bitfront.loop import Progress
 from bitfront.recipe import Job
