@@ -169,6 +169,21 @@ def test_ctrl_c_while_the_front_is_written(tmp_path: Path, monkeypatch: pytest.M
     assert json.loads((tmp_path / "run/front.json").read_text())["stopped"] == "budget"
 
 
+def test_a_search_in_the_place_of_another_has_a_manifest_of_its_own(tmp_path: Path) -> None:
+    """Only the log was deleted, and the weights are others."""
+    run(tmp_path / "run")
+    before = json.loads((tmp_path / "run/manifest.json").read_text())
+    (tmp_path / "run/trials.jsonl").unlink()
+    made = job()
+    with torch.no_grad():
+        next(made.model.parameters()).mul_(2)
+    run_job(made, tmp_path / "run")
+    after = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert after["hashes"] != before["hashes"]
+    assert after["hashes"].keys() == before["hashes"].keys()
+    assert "resumed" not in after
+
+
 def test_the_lock_is_free_after_an_error(tmp_path: Path) -> None:
     run(tmp_path / "run")
     for _ in range(2):

@@ -24,13 +24,14 @@ NAME = "manifest.json"
 _MADE_WITH = ("versions", "hardware", "workers")
 
 
-def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
+def write_manifest(job: Job, directory: Path, crew: Crew | None = None, *, resumed: bool) -> None:
     """When the run starts, with these workers. A resumed run keeps the manifest of its start.
 
+    One that lies where another run begins, because its log was deleted, is replaced.
     Only what may change in between is renewed: the hashes of the recipe (more trials, say) and the test split.
     A resumption with other versions or hardware is added under `resumed`.
     """
-    if (directory / NAME).exists():
+    if resumed and (directory / NAME).exists():
         _go_on(job, directory, crew)
         return
     splits = job.splits

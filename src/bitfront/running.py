@@ -95,7 +95,7 @@ def run_job(
         progress = search.run.progress
         try:
             with put_back(directory):
-                write_beginning(job, directory, crew)
+                write_beginning(job, study, crew)
                 tracked.begin(_name(directory), study.header, study.trials[0])
                 search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)

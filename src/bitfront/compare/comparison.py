@@ -67,7 +67,7 @@ def compare_job(
             say(note)
         if directory is not None:
             write_whole(directory / "recipe.toml", to_toml(job.recipe))
-            write_manifest(job, directory)
+            write_manifest(job, directory, resumed=study.resumed > 0)
         if enumerates:
             _enumerate(job, track, watch)
         races = _races(job, plan, track, racers, watch)
