@@ -5,9 +5,12 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from bitfront.metric import Limit
 from bitfront.report.figures import figures
 from tests.report.pages import ACCURACY, LOSS, SIZE, Made
 from tests.report.test_page import HOSTILE, KINDS
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -46,3 +49,28 @@ def test_sensitivities_find_the_layer_that_minds_most() -> None:
     names = [element.text for element in ElementTree.fromstring(chart).iter() if element.text]
     order = [name for name in names if name and name.endswith(":weight")]
     assert order == ["head:weight", "block.2:weight", "block.1:weight", "stem:weight"]
+
+
+def test_limits_are_drawn_where_they_lie() -> None:
+    """Members on the one side of the line, candidates that break the limit on the other, in the shade."""
+    source = Made(limits=(Limit(SIZE, None, 20_000.0), Limit(ACCURACY, 0.85, None))).source()
+    root = ElementTree.fromstring(figures(source)["front"])
+    upright, level = (line.attrib for line in root.iter(f"{SVG}line") if "dasharray" in line.get("style", ""))
+    at, height = float(upright["x1"]), float(level["y1"])
+    assert (upright["x2"], level["y2"]) == (upright["x1"], level["y1"])
+    circles = [circle.attrib for circle in root.iter(f"{SVG}circle") if circle.get("fill") != "none"]
+    members = [c for c in circles if c["r"] == "4"]
+    assert len(members) == len(source.front) > 0
+    assert all(float(c["cx"]) <= at and float(c["cy"]) <= height for c in members)
+    kept = sum(t.values["size"] <= 20_000.0 and t.values["accuracy"] >= 0.85 for t in source.trials[1:])
+    inside = [c for c in circles if c["r"] != "4" and float(c["cx"]) <= at and float(c["cy"]) <= height]
+    assert len(inside) == kept < len(circles) - len(members)
+    (_, beyond_size, beyond_accuracy) = (rect.attrib for rect in root.iter(f"{SVG}rect"))
+    assert (float(beyond_size["x"]), float(beyond_accuracy["y"])) == (at, height)
+    assert {"limit 19.5 KiB", "limit 85.00%"} <= {text.text for text in root.iter(f"{SVG}text")}
+
+
+def test_a_limit_that_no_axis_can_show_is_left_out() -> None:
+    """The axis is logarithmic."""
+    source = Made(trials=80, limits=(Limit(SIZE, 0.0, None),)).source()
+    assert "dasharray" not in figures(source)["front"]

@@ -131,7 +131,8 @@ def still(source: Source) -> str:
     front = [member for member in document["front"] if finite(member["metrics"])]
     trials = [trial.values for trial in source.trials if finite(trial.values) and not trial.is_float]
     finite_only = {**document, "uniform": uniform, "front": front}
-    return front_svg(finite_only, spread(trials, _STILL), x, y, f"{y.name} against {x.name}")
+    limits = source.objectives.limits
+    return front_svg(finite_only, spread(trials, _STILL), x, y, f"{y.name} against {x.name}", limits)
 
 
 def _stairs(source: Source) -> list[int] | None:

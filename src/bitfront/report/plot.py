@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
-from bitfront.metric import Metric
+from bitfront.metric import Limit, Metric
 from bitfront.report.numbers import human, uniform_label
 
 WIDTH, HEIGHT = 720, 420
@@ -20,12 +21,17 @@ Point = tuple[float, float]
 
 
 def front_svg(
-    document: Mapping[str, Any], trials: Sequence[Mapping[str, float]], x: Metric, y: Metric, title: str
+    document: Mapping[str, Any],
+    trials: Sequence[Mapping[str, float]],
+    x: Metric,
+    y: Metric,
+    title: str,
+    limits: Sequence[Limit] = (),
 ) -> str:
     """Every candidate as a faint dot, the front as a staircase, float and uniform assignments marked.
 
-    `document` is what `search --json` prints, `trials` the metrics of every candidate. The cost `x` is on a
-    logarithmic axis.
+    `document` is what `search --json` prints, `trials` the metrics of every candidate; what lies beyond one of
+    the `limits` is shaded. The cost `x` is on a logarithmic axis.
     """
 
     def pick(values: Mapping[str, Any]) -> Point:
@@ -41,14 +47,20 @@ def front_svg(
     marks = {"float": pick(document["baseline"]), **uniform}
     everything = [*dots, *front, *marks.values()]
     logarithmic = spread_wide([p[0] for p in everything])
-    to_x, ticks_x = axis([p[0] for p in everything], LEFT, WIDTH - RIGHT, logarithmic, x.unit)
-    to_y, ticks_y = axis([p[1] for p in everything], HEIGHT - BOTTOM, TOP, False, y.unit)
+    across, upward = (_bounds(limits, metric) for metric in (x, y))
+    across = [bound for bound in across if not logarithmic or bound.value > 0]
+    values_x = [*(p[0] for p in everything), *(bound.value for bound in across)]
+    values_y = [*(p[1] for p in everything), *(bound.value for bound in upward)]
+    to_x, ticks_x = axis(values_x, LEFT, WIDTH - RIGHT, logarithmic, x.unit)
+    to_y, ticks_y = axis(values_y, HEIGHT - BOTTOM, TOP, False, y.unit)
     parts = [_text(LEFT, 22, title, size=15, weight="bold")]
     parts += [_tick_x(to_x(value), tick(value, x.unit)) for value in ticks_x]
     parts += [_tick_y(to_y(value), tick(value, y.unit)) for value in ticks_y]
-    across = f"{x.name} (logarithmic)" if logarithmic else x.name
-    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, across, anchor="middle")]
+    below = f"{x.name} (logarithmic)" if logarithmic else x.name
+    parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, below, anchor="middle")]
     parts.append(_text(14, TOP - 6, y.name))
+    parts += [_limit_across(to_x(bound.value), bound, x) for bound in across]
+    parts += [_limit_upward(to_y(bound.value), bound, y) for bound in upward]
     parts += [_dot(to_x(px), to_y(py), 2.5, FAINT, 0.45) for px, py in dots]
     parts.append(_stairs([(to_x(px), to_y(py)) for px, py in front]))
     parts += [_dot(to_x(px), to_y(py), 4, FRONT, 1) for px, py in front]
@@ -77,6 +89,57 @@ def front_svg(
         f'width="{WIDTH}" height="{HEIGHT}" '
         f'role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">{style}{"".join(parts)}</svg>\n'
     )
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """An end of what a limit allows."""
+
+    value: float
+    is_high: bool
+
+
+def _bounds(limits: Sequence[Limit], metric: Metric) -> list[_Bound]:
+    ends = [(end, high) for limit in limits if limit.metric.name == metric.name
+            for end, high in ((limit.low, False), (limit.high, True))]  # fmt: skip
+    return [_Bound(end, high) for end, high in ends if end is not None]
+
+
+def _limit_across(at: float, bound: _Bound, metric: Metric) -> str:
+    """A limit on the axis to the right: what lies beyond it is shaded."""
+    start, end = (at, WIDTH - RIGHT) if bound.is_high else (LEFT, at)
+    left = at > WIDTH - RIGHT - 110
+    words = _text(
+        at + (-4 if left else 4),
+        TOP + 12,
+        _limit_words(bound, metric),
+        size=11,
+        anchor="end" if left else "start",
+    )
+    return _beyond(start, TOP, end, HEIGHT - BOTTOM) + _limit_line(at, TOP, at, HEIGHT - BOTTOM) + words
+
+
+def _limit_upward(at: float, bound: _Bound, metric: Metric) -> str:
+    """The same on the axis upwards."""
+    start, end = (TOP, at) if bound.is_high else (at, HEIGHT - BOTTOM)
+    words = _text(LEFT + 4, at - 4, _limit_words(bound, metric), size=11)
+    return _beyond(LEFT, start, WIDTH - RIGHT, end) + _limit_line(LEFT, at, WIDTH - RIGHT, at) + words
+
+
+def _beyond(left: float, top: float, right: float, bottom: float) -> str:
+    return (
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" '
+        f'style="fill:{UNIFORM};fill-opacity:.07"/>'
+    )
+
+
+def _limit_line(x1: float, y1: float, x2: float, y2: float) -> str:
+    style = f"stroke:{UNIFORM};stroke-width:1.5;stroke-dasharray:6 4"
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" style="{style}"/>'
+
+
+def _limit_words(bound: _Bound, metric: Metric) -> str:
+    return f"limit {human(bound.value, metric.unit)}"
 
 
 def spread_wide(values: Sequence[float]) -> bool:
