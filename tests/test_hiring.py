@@ -1,7 +1,6 @@
 """Who judges: what can't be judged by others is refused before anybody is asked."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,23 +21,9 @@ def test_without_a_cluster_the_recipe_says(monkeypatch: pytest.MonkeyPatch) -> N
     assert crew.size == 2
 
 
-@pytest.mark.parametrize(
-    ("tables", "said"),
-    [
-        ({"search": {"device": "cuda"}}, r'--ray is for searches on the processor: where device = "cuda"'),
-        ({"search": {"finetune_steps": 10}}, r"--ray is for candidates that are only judged"),
-        (
-            {"data": {"factory": "parts.py:data", "weight_rounding": "calibrated"}},
-            r"--ray can.t go with weight_rounding",
-        ),
-    ],
-)
-def test_what_one_process_has_to_do(tables: dict[str, Any], said: str) -> None:
-    """Actors would judge another candidate than the one that is recorded."""
-    document = job().recipe.model_dump(exclude_unset=True)
-    for name, table in tables.items():
-        document[name] = {**(document.get(name) or {}), **table}
-    recipe = job().recipe.model_validate(document)
+def test_what_one_process_has_to_do() -> None:
+    recipe = job(device="cuda").recipe
+    said = r'--ray is for searches on the processor: where device = "cuda"'
     with pytest.raises(RecipeError, match=said), hiring(recipe, "auto", print, key="--ray"):
         pass
 

@@ -29,7 +29,7 @@ def hiring(recipe: Recipe, ray: str | None, say: Callable[[str], None], key: str
     if ray is None:
         yield Job.crew
         return
-    check_judged_elsewhere(recipe, recipe.search.device, key)
+    check_judged_elsewhere(recipe.search.device, key)
     with connected(ray) as cluster:
         yield partial(crew_on, cluster, say)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from bitfront.space import Assignment
 from bitfront.spent import Spent
 from bitfront.train.evaluator import FinetuningEvaluator
 from bitfront.train.losses import Task
+from bitfront.train.material import FinetuningMaterial
 from bitfront.train.tuned import Tuned
 from bitfront.workers import Crew, LocalCrew, Material
 
@@ -133,19 +134,21 @@ class Judging(Materials):
     def _finetuning(
         self, examples: Examples, width: int, costs: Mapping[Metric, Callable[[Assignment], float]]
     ) -> FinetuningEvaluator:
-        table = self.recipe.finetune
+        plan, candidates = self.plan, self.candidates
         return FinetuningEvaluator(
-            self.plan,
-            self.candidates,
-            examples,
-            width,
-            self.qualities,
-            costs,
-            training=self.training(table.split),
-            trained=trained_slots(self.graph, self.plan),
-            tuning=tuning_of(table, self.recipe.search.finetune_steps),
-            task=self.task,
+            plan, candidates, examples, width, self.qualities, costs, **self._trained_how
         )
+
+    @property
+    def _trained_how(self) -> dict[str, Any]:
+        """What an evaluator that trains candidates takes besides."""
+        table = self.recipe.finetune
+        return {
+            "training": self.training(table.split),
+            "trained": trained_slots(self.graph, self.plan),
+            "tuning": tuning_of(table, self.recipe.search.finetune_steps),
+            "task": self.task,
+        }
 
     @property
     def task(self) -> Task:
@@ -176,7 +179,9 @@ class Judging(Materials):
         """What a worker needs to judge candidates as `judge` does."""
         search = self.recipe.search
         examples, width = self._judged_on
-        return Material(
+        trains = bool(search.finetune_steps)
+        made = partial(FinetuningMaterial, **self._trained_how) if trains else Material
+        return made(
             self.plan,
             self._observations,
             self.calibration,

@@ -12,24 +12,17 @@ from bitfront.metric import Metric
 from bitfront.recipe.schema import Recipe
 
 
-def check_judged_elsewhere(recipe: Recipe, device: str, key: str) -> None:
-    """Whether workers would judge candidates as one process does; `key` is what asks for them.
+def check_judged_elsewhere(device: str, key: str) -> None:
+    """Whether workers can judge candidates that one process would judge on this device; `key` asks for them.
 
     Raises:
-        RecipeError: they wouldn't.
+        RecipeError: they can't.
     """
-    place = ("search", key)
-    if recipe.search.finetune_steps:
-        raise RecipeError(
-            f"{key} is for candidates that are only judged: where finetune_steps trains them, one process does "
-            f"it. Leave {key} out.",
-            place,
-        )
     if device != "cpu":
         raise RecipeError(
             f'{key} is for searches on the processor: where device = "{device}", one process evaluates '
             f"and fills the device by itself. Leave {key} out.",
-            place,
+            ("search", key),
         )
 
 
@@ -43,7 +36,7 @@ def check_workers(recipe: Recipe, device: torch.device, measured: Sequence[Metri
     wanted = [key for key in ("candidate_timeout", "candidate_memory") if getattr(search, key) is not None]
     key = "workers" if search.workers > 1 else next(iter(wanted), "")
     if search.in_workers:
-        check_judged_elsewhere(recipe, device.type, key)
+        check_judged_elsewhere(device.type, key)
     if search.candidate_memory is not None and sys.platform != "linux":
         raise RecipeError(
             "candidate_memory needs Linux: elsewhere no limit on the memory of a process counts its tensors.",

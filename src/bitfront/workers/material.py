@@ -42,13 +42,16 @@ class Material:
 
     def judge(self) -> ModelEvaluator:
         """A fresh evaluator: it has kept nothing yet."""
-        half = self.memory // 2
-        candidates = Candidates(
+        candidates, half = self.candidates(), self.memory // 2
+        return ModelEvaluator(self.plan, candidates, self.examples, self.batch_size, self.qualities, {}, half)
+
+    def candidates(self) -> Candidates:
+        """Quantized tensors; none is made yet."""
+        return Candidates(
             self.plan,
             self.observations,
             self.calibration,
-            half,
+            self.memory // 2,
             moments=self.moments,
             correction=self.correction,
         )
-        return ModelEvaluator(self.plan, candidates, self.examples, self.batch_size, self.qualities, {}, half)
