@@ -73,8 +73,7 @@ class SharedEvaluator:
 
     def _parts(self, new: Sequence[Assignment]) -> Generator[list[Outcome]]:
         if isinstance(self._evaluator, Streaming):
-            with closing(self._evaluator.stream(new)) as stream:
-                yield from stream
+            yield from self._evaluator.stream(new)
             return
         begun = 0
         while begun < len(new):
