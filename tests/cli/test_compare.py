@@ -119,11 +119,10 @@ def test_with_workers(folder: Path, bitfront: Bitfront) -> None:
     ("arguments", "said"),
     [
         (("--workers", "0"), "--workers"),
-        (("--workers", "2", "--set", "search.finetune_steps=5"), "workers is for candidates that are only judged"),
         (("--workers", "2", "--set", "search.device='cuda'"), "cuda"),
         (("--ray", "auto", "--set", "search.device='cuda'"), "--ray is for searches on the processor"),
     ],
-)  # fmt: skip
+)
 def test_what_workers_can_not_do(
     folder: Path, bitfront: Bitfront, arguments: tuple[str, ...], said: str
 ) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from bitfront import log
 from bitfront.compare import Plan, compare_job
-from bitfront.errors import RecipeError
 from bitfront.metric import Failure
 from bitfront.recipe import Job
 from bitfront.runtime.evaluator import ModelEvaluator
@@ -180,19 +179,6 @@ def test_seconds_are_those_of_the_worker(tmp_path: Path, monkeypatch: pytest.Mon
     trials = log.read(tmp_path / "run/trials.jsonl").trials[1:]
     assert {trial.outcome.seconds for trial in trials} == {1.0}
     assert len(trials) == 36
-
-
-@pytest.mark.parametrize(
-    ("search", "said"),
-    [
-        ({"workers": 2, "finetune_steps": 5}, "workers is for candidates that are only judged"),
-        ({"workers": 2, "device": "meta"}, "device"),
-    ],
-)
-def test_what_workers_can_not_do(tmp_path: Path, search: dict[str, Any], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
-        compare_job(job(**search), PLAN, tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("exact", [True, False])

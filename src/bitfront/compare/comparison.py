@@ -86,12 +86,17 @@ def compare_job(
                 _enumerate(job, evaluator, watch)
             races = _races(job, plan, track, racers, watch)
         made = document(job, plan, track, races, study.trials, directory, notes)
-        if directory is not None:
-            write_whole(directory / NAME, json.dumps(made, indent=1, allow_nan=False))
-            write_whole(directory / PAGE, page(made))
-        files = [] if directory is None else [directory / NAME, directory / PAGE]
-        tell(trackers, made, directory, files, say)
+        tell(trackers, made, directory, _leave(made, directory), say)
     return made
+
+
+def _leave(made: Mapping[str, Any], directory: Path | None) -> list[Path]:
+    """Write the document and its page; what was written."""
+    if directory is None:
+        return []
+    write_whole(directory / NAME, json.dumps(made, indent=1, allow_nan=False))
+    write_whole(directory / PAGE, page(made))
+    return [directory / NAME, directory / PAGE]
 
 
 def _begin(job: Job, study: Study) -> tuple[Objectives, Trial]:
