@@ -22,6 +22,7 @@ from bitfront.manifest import read_manifest
 from bitfront.metric import Measurement, Objectives
 from bitfront.recipe import Job
 from bitfront.recipe.fingerprints import of_tests
+from bitfront.recipe.workers import idle_workers
 from bitfront.results import (
     Interval,
     Member,
@@ -52,11 +53,6 @@ _EARLY = (
 _PLANNED = (
     "The run was begun with trials = {planned}, and {strategy} plans ahead: it has no more to propose. For "
     "more, begin a new run that takes these trials as observations (--warm-start)."
-)
-
-_FEW_PROPOSALS = (
-    "workers = {workers}: {strategy} proposes {batch} at a time, so no more than {batch} workers have work. "
-    "A larger batch under [search] changes that, and what is proposed."
 )
 
 
@@ -138,9 +134,7 @@ def _prepared(
     race, notes = job.race(objectives, pool)
     strategy = job.strategy(objectives, planned)
     workers = 1 if crew is None else crew.size
-    if workers > strategy.batch_size:
-        batch = strategy.batch_size
-        notes = [*notes, _FEW_PROPOSALS.format(workers=workers, strategy=search.strategy, batch=batch)]
+    notes = [*notes, *idle_workers(workers, search.strategy, strategy.batch_size)]
     evaluator = job.evaluator if pool is None else job.evaluator_of(pool)
     budget = Budget(search.trials, search.seconds)
     return _Search(Run(study, evaluator, budget, watch, job.spent, race, workers), strategy, pool), notes

@@ -102,6 +102,44 @@ def test_runs_are_those_of_a_search(folder: Path, bitfront: Bitfront) -> None:
         assert [found["median"], found["low"], found["high"]] == pytest.approx(expected, abs=1e-6)
 
 
+def test_with_workers(folder: Path, bitfront: Bitfront) -> None:
+    """As an option and in the recipe; a comparison may go on with another number of them."""
+    command = ("compare", "recipe.toml", "--strategies", NAMES, "--repeats", 2, "--json")
+    alone = bitfront(*command, "--run", "alone").document
+    for name, arguments in {"option": ("--workers", 2), "recipe": ("--set", "search.workers=2")}.items():
+        said = bitfront(*command, "--run", name, *arguments)
+        assert said.status == 0, said.err
+        assert timeless(said.document) == timeless(alone) | {"run": name}
+        assert json.loads((folder / name / "manifest.json").read_text())["workers"]["count"] == 2
+    again = bitfront(*command, "--run", "option", "--workers", 1)
+    assert timeless(again.document) == timeless(alone) | {"run": "option"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--workers", "0"), "--workers"),
+        (("--workers", "2", "--set", "search.device='cuda'"), "cuda"),
+        (("--ray", "auto", "--set", "search.device='cuda'"), "--ray is for searches on the processor"),
+    ],
+)
+def test_what_workers_can_not_do(
+    folder: Path, bitfront: Bitfront, arguments: tuple[str, ...], said: str
+) -> None:
+    found = bitfront("compare", "recipe.toml", *arguments)
+    assert found.status == 2
+    assert said in " ".join(found.err.split())
+    assert not (folder / "runs").exists()
+
+
+def test_a_cluster_that_is_not_there(folder: Path, bitfront: Bitfront) -> None:
+    pytest.importorskip("ray", reason="Ray isn't installed")
+    found = bitfront("compare", "recipe.toml", "--ray", "127.0.0.1:1")
+    assert found.status == 2
+    assert "Nothing can be reached at 127.0.0.1:1" in " ".join(found.err.split())
+    assert not (folder / "runs").exists()
+
+
 def test_an_interrupted_comparison_goes_on(
     folder: Path, bitfront: Bitfront, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,12 @@ def test_seconds_add_up_to_the_time_that_passed(clock: Clock) -> None:
     assert sum(outcome.seconds for outcome in outcomes) == pytest.approx(clock.now - before)
 
 
+def test_undivided_seconds_are_those_of_the_worker(clock: Clock) -> None:
+    crew = Chance(random.Random(0), 2, clock=clock, seconds=0.5)
+    made = Pool(crew, cast(ModelEvaluator, Judge()), undivided=True)
+    assert {outcome.seconds for outcome in made.evaluate(ALL)} == {0.5}
+
+
 def test_pieces_grow_to_half_a_second(clock: Clock) -> None:
     crew = Chance(random.Random(0), 1, clock=clock, seconds=0.01)
     pool_of(crew).evaluate(ALL)

@@ -19,6 +19,7 @@ from torch import nn
 
 import bitfront
 from benchmarks.faults import make_folder, trials_of
+from bitfront.compare import Plan, compare_job
 from bitfront.hiring import crew_on
 from bitfront.loop import Progress
 from bitfront.recipe import Job, read
@@ -26,8 +27,9 @@ from bitfront.running import run_job
 from bitfront.trial import Trial
 from bitfront.workers import Crew, Pool
 from bitfront.workers.cluster import Cluster, connected
-from bitfront.workers.crew import CrewError, Ended, Event
+from bitfront.workers.crew import CrewError, Done, Ended, Event
 from bitfront.workers.ray_crew import RayCrew
+from tests.cli.test_compare import timeless
 from tests.test_running import job, values
 from tests.workers.tempers import TEMPERS
 from tests.workers.test_local import every, tempered, without_time
@@ -162,6 +164,17 @@ def test_the_trials_are_those_of_one_process(tmp_path: Path, reached: Cluster) -
     assert values(tmp_path / "run") == values(tmp_path / "alone")
     heads = [(tmp_path / name / "trials.jsonl").read_text().splitlines()[0] for name in ("run", "alone")]
     assert heads[0] == heads[1]
+
+
+def test_a_comparison_is_that_of_one_process(tmp_path: Path, reached: Cluster) -> None:
+    plan = Plan(("tpe", "random"), 2, 8, 0, exact=True)
+    alone = compare_job(job(), plan, tmp_path / "alone")
+    hire = Hired(reached)
+    made = compare_job(job(), plan, tmp_path / "run", hire=hire)
+    assert values(tmp_path / "run") == values(tmp_path / "alone")
+    assert timeless(made) | {"run": ""} == timeless(alone) | {"run": ""}
+    assert any(isinstance(event, Done) for event in hire.events)
+    assert "ray" in json.loads((tmp_path / "run/manifest.json").read_text())["workers"]
 
 
 def test_an_actor_is_killed(tmp_path: Path, reached: Cluster) -> None:

@@ -24,6 +24,17 @@ _NO_NUMBERS: list[int] = []
 _NONE: list[str] = []  # typer hands over a list of its own
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="How many processes evaluate.", min=1)]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray", help="Evaluate on the Ray cluster at this address: HOST:PORT, or auto.", metavar="ADDRESS"
+    ),
+]
+
+
+def _with_workers(changes: list[str], workers: int | None) -> tuple[str, ...]:
+    return (*changes, *([f"search.workers={workers}"] if workers else []))
 
 
 @app.callback()
@@ -67,13 +78,8 @@ def search(
     recipe: RecipeFile,
     set_: Changes = _NONE,
     run: Annotated[Path | None, typer.Option(help="Where the run lies; runs/NAME if not given.")] = None,
-    workers: Annotated[int | None, typer.Option(help="How many processes evaluate.", min=1)] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            help="Evaluate on the Ray cluster at this address: HOST:PORT, or auto.", metavar="ADDRESS"
-        ),
-    ] = None,
+    workers: Workers = None,
+    ray: Ray = None,
     warm_start: Annotated[
         Path | None, typer.Option(help="An earlier run whose trials are taken as observations.")
     ] = None,
@@ -84,8 +90,7 @@ def search(
     """Search, with progress; run again on the same directory, it goes on where it was."""
     from bitfront.cli.searching import search_recipe
 
-    changes = (*set_, *([f"search.workers={workers}"] if workers else []))
-    search_recipe(recipe, changes, run, warm_start, json, quiet, profile, ray)
+    search_recipe(recipe, _with_workers(set_, workers), run, warm_start, json, quiet, profile, ray)
 
 
 @app.command()
@@ -109,13 +114,16 @@ def compare(
     ] = None,
     set_: Changes = _NONE,
     run: Annotated[Path | None, typer.Option(help="Where it lies; runs/NAME-compare if not given.")] = None,
+    workers: Workers = None,
+    ray: Ray = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Which strategy needs how many evaluations: over seeds, with intervals and rank tests."""
     from bitfront.cli.comparing import compare_recipe
 
-    compare_recipe(recipe, tuple(set_), strategies, repeats, trials, exact, run, json, quiet)
+    changes = _with_workers(set_, workers)
+    compare_recipe(recipe, changes, strategies, repeats, trials, exact, run, json, quiet, ray)
 
 
 @app.command()

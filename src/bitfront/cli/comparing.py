@@ -11,6 +11,7 @@ from bitfront.compare import Plan, compare_job
 from bitfront.compare.comparison import PAGE
 from bitfront.compare.document import NAME
 from bitfront.compare.plan import strategy_names
+from bitfront.hiring import hiring
 from bitfront.recipe import Job, read
 from bitfront.recipe.locating import errors_located
 from bitfront.report.compare_table import legend_words, reference_words, strategy_table
@@ -26,8 +27,9 @@ def compare_recipe(
     run: Path | None,
     json: bool,
     quiet: bool,
+    ray: str | None = None,
 ) -> None:
-    """Compare strategies on a recipe and show who needs how many evaluations."""
+    """Compare strategies on a recipe and show who needs how many evaluations; with `ray` on this cluster."""
     console.one_thread()
     recipe, notes = read(path, changes)
     budget = recipe.search.trials if trials is None else trials
@@ -38,8 +40,12 @@ def compare_recipe(
         console.announce(recipe, notes)
     say = (lambda text: None) if quiet else console.note
     try:
-        with errors_located(path, changes), Watcher(silent=quiet or json) as watcher:
-            document = compare_job(Job(recipe, path.parent), plan, directory, watcher.update, say)
+        with (
+            errors_located(path, changes),
+            hiring(recipe, ray, say, key="--ray") as hire,
+            Watcher(silent=quiet or json) as watcher,
+        ):
+            document = compare_job(Job(recipe, path.parent), plan, directory, watcher.update, say, hire)
     except KeyboardInterrupt:
         console.say("Interrupted. Every evaluation is kept: the same command goes on from here.")
         raise SystemExit(1) from None

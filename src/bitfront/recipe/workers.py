@@ -11,6 +11,18 @@ from bitfront.errors import RecipeError
 from bitfront.metric import Metric
 from bitfront.recipe.schema import Recipe
 
+_FEW_PROPOSALS = (
+    "workers = {workers}: {strategy} proposes {batch} at a time, so no more than {batch} workers have work. "
+    "A larger batch under [search] changes that, and what is proposed."
+)
+
+
+def idle_workers(workers: int, strategy: str, batch: int) -> list[str]:
+    """A note where a strategy that proposes so many at a time leaves workers without work."""
+    if workers <= batch:
+        return []
+    return [_FEW_PROPOSALS.format(workers=workers, strategy=strategy, batch=batch)]
+
 
 def check_judged_elsewhere(device: str, key: str) -> None:
     """Whether workers can judge candidates that one process would judge on this device; `key` asks for them.

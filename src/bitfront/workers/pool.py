@@ -41,12 +41,18 @@ class Pool:
     Holds to the law of the evaluator: outcomes depend neither on how candidates are cut into pieces nor on who
     judges which. A worker that ends takes nothing with it: its candidates run again, each alone. One that ends
     the workers it is alone with, or takes longer than `timeout` seconds, is a Failure that says so.
+
+    The seconds of an outcome are its share of the time that passed, so that they add up to it; where they are
+    `undivided`, those that its worker took, whatever others did meanwhile.
     """
 
-    def __init__(self, crew: Crew, judge: ModelEvaluator, timeout: float | None = None) -> None:
+    def __init__(
+        self, crew: Crew, judge: ModelEvaluator, timeout: float | None = None, undivided: bool = False
+    ) -> None:
         self._crew = crew
         self._judge = judge
         self._timeout = timeout
+        self._undivided = undivided
         self._started = False
         self._idle: dict[int, None] = {}  # in the order in which they became so
         self._busy: dict[int, _Piece] = {}
@@ -84,17 +90,11 @@ class Pool:
         return [outcome for found in self.stream(candidates) for outcome in found]
 
     def stream(self, candidates: Sequence[Assignment]) -> Generator[list[Outcome]]:
-        """The same as they come, in order. Whoever stops listening gives up what is still being worked on.
-
-        The seconds of an outcome are its share of the time that passed, so that they add up to it.
-        """
+        """The same as they come, in order. Whoever stops listening gives up what is still being worked on."""
         begun, before = 0, time.perf_counter()
         for found in self._work("evaluate", candidates, None):
             outcomes = self._judge.priced(candidates[begun : begun + len(found)], found)
-            passed = time.perf_counter() - before
-            total = sum(outcome.seconds for outcome in outcomes)
-            scale = passed / total if total else 0.0
-            yield [replace(outcome, seconds=outcome.seconds * scale) for outcome in outcomes]
+            yield outcomes if self._undivided else _divided(time.perf_counter() - before, outcomes)
             begun, before = begun + len(found), time.perf_counter()
 
     def contributed(self, candidates: Sequence[Assignment], passes: slice) -> list[Contributed | Failure]:
@@ -194,6 +194,13 @@ class Pool:
                 self._crew.dismiss(worker)
                 if mine.pop(piece.number, None) is not None:
                     batch.late(piece.places, self._timeout)
+
+
+def _divided(passed: float, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The seconds that passed, between the outcomes as they took."""
+    total = sum(outcome.seconds for outcome in outcomes)
+    scale = passed / total if total else 0.0
+    return [replace(outcome, seconds=outcome.seconds * scale) for outcome in outcomes]
 
 
 class _Batch:
