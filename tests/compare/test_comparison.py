@@ -194,3 +194,22 @@ def test_workers_without_work_are_said(tmp_path: Path, exact: bool) -> None:
         for name in ("tpe", "frontier")
     ])  # fmt: skip
     assert made["notes"] == []
+
+
+def test_latencies_go_on_in_the_unit_of_the_start(tmp_path: Path) -> None:
+    """Another process measures the float model anew, and would divide by another number."""
+
+    def measured() -> Job:
+        made = job()
+        metrics = {**made.recipe.metrics, "latency": made.recipe.metrics["accuracy"]}
+        latency = {"iterations": 5, "receipt": "flag", "no_kernel": "float"}
+        document = {**made.recipe.model_dump(exclude_unset=True), "metrics": metrics, "latency": latency}
+        return Job(made.recipe.model_validate(document), Path(), made._given_model, made._given_data, 16)
+
+    plan = Plan(("random",), 1, 2, 0, exact=False)
+    compare_job(measured(), plan, tmp_path / "run")
+    begun = log.read(tmp_path / "run" / "trials.jsonl").trials[0].values["latency"]
+    again = measured()
+    assert again.measurer.reference_milliseconds != begun
+    compare_job(again, replace(plan, trials=3), tmp_path / "run")
+    assert again.measurer.reference_milliseconds == begun
