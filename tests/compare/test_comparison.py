@@ -202,7 +202,7 @@ def test_latencies_go_on_in_the_unit_of_the_start(tmp_path: Path) -> None:
     def measured() -> Job:
         made = job()
         metrics = {**made.recipe.metrics, "latency": made.recipe.metrics["accuracy"]}
-        latency = {"iterations": 5, "receipt": "flag", "no_kernel": "float"}
+        latency = {"iterations": 10, "receipt": "flag", "no_kernel": "float"}
         document = {**made.recipe.model_dump(exclude_unset=True), "metrics": metrics, "latency": latency}
         return Job(made.recipe.model_validate(document), Path(), made._given_model, made._given_data, 16)
 
