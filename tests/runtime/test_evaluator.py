@@ -21,7 +21,7 @@ from bitfront.runtime.data import Examples
 from bitfront.space import FLOAT, Assignment
 from bitfront.zoo import jsc_tiny
 from tests.graph.modules import made, rows
-from tests.runtime.bench import Bench, labels, same, small_net_bench, values, with_statistics
+from tests.runtime.bench import Bench, labels, recurrent_bench, same, small_net_bench, values, with_statistics
 from tests.runtime.reference import fingerprint
 
 INPUTS = ["int8", "int3", "uint4", "q2.3", "int4g8", "fp16", "fp32"]
@@ -30,6 +30,7 @@ BENCHES = {
         with_statistics(jsc_tiny()), rows(50, 16, seed=4), (rows(45, 16, seed=5), labels(45, 5)), method="mse"
     ),
     "small_net": small_net_bench(),
+    "recurrent": recurrent_bench(),
 }
 
 
@@ -43,7 +44,7 @@ def _space(name):
         Rule("type:conv2d", {"weight": ["int8c", "int2", "uint4g8"], "input": INPUTS}, keep=True),
         Rule("type:*", {"input": INPUTS, "weight": ["int8", "q1.6"]}, keep=True),
     ]
-    if name == "jsc_tiny":
+    if name != "small_net":
         del rules[1]
     return build_space(BENCHES[name].program.graph, rules)
 
