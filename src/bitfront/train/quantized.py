@@ -30,6 +30,9 @@ from bitfront.train.tuned import Tuned
 # The learning rate of scales in units of that of weights: with 1, scales of 3 bits were far from settled after 600
 # steps.
 _SCALE_RATE = 10.0
+_aten = torch.ops.aten
+_RECURRENT = frozenset[Any]({_aten.lstm.input, _aten.gru.input, _aten.rnn_tanh.input, _aten.rnn_relu.input})
+_DROPOUT = 5  # the place of the rate of dropout among their arguments, before that of training
 # Bytes of the float model's outputs that are kept; beyond that they are computed again and again.
 _KEPT = 2**28
 
@@ -99,6 +102,7 @@ class QuantizedLearner:
         self, plan: Plan, formats: Mapping[str, Format], trained: frozenset[int], tuning: Tuning, task: Task
     ) -> None:
         self._float = plan
+        plan = _with_recurrent_training(plan)
         self._plan = _with_batch_statistics(plan) if tuning.batch_norm == "updated" else plan
         self._formats = formats
         self._distillation = tuning.distillation
@@ -205,6 +209,20 @@ class QuantizedLearner:
             if isinstance(quantize, LearnedInput):
                 inputs[site] = quantize.format
         return Tuned({self._float.paths[slot]: tensor for slot, tensor in stored.items()}, inputs)
+
+
+def _with_recurrent_training(plan: Plan) -> Plan:
+    """Recurrent layers that keep what their gradient needs, as cuDNN wants to be told; still nothing is dropped."""
+    place = slice(_DROPOUT, _DROPOUT + 2)
+
+    def changed(step: Step) -> Step:
+        if step.function not in _RECURRENT:
+            return step
+        arguments = list(step.arguments)
+        arguments[place] = [0.0, True]
+        return replace(step, arguments=tuple(arguments))
+
+    return replace(plan, steps=tuple(changed(step) for step in plan.steps))
 
 
 def _with_batch_statistics(plan: Plan) -> Plan:
