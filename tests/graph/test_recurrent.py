@@ -9,6 +9,8 @@ from bitfront.costs.bits import average_bits
 from bitfront.costs.flops import backward_flops, flops, macs
 from bitfront.costs.size import size
 from bitfront.graph.capture import capture, trace
+from bitfront.graph.counting import Call
+from bitfront.graph.operations import KINDS
 from bitfront.space import FLOAT, Assignment
 from tests.graph.modules import made, rows
 
@@ -227,6 +229,21 @@ def test_tensors_that_are_computed_have_no_site():
     half = Assignment.of({operation.sites["input"]: "int8", operation.sites["weight_ih_l0"]: "int8"})
     steps = 4 * STEPS * 4
     assert bops()(graph, half) == steps * INPUTS * HIDDEN * 64 + steps * HIDDEN**2 * 1024
+
+
+def _call(stored: int, **shapes: tuple[int, ...]) -> Call:
+    """Of an LSTM of one layer with biases, with so many stored tensors."""
+    given = {"num_layers": 1, "bidirectional": False, "has_biases": True}
+    params = {f"params.{number}": (24, 6) if number < 2 else (24,) for number in range(stored)}
+    return Call({**shapes, **params}, given, (4, STEPS, HIDDEN))
+
+
+def test_calls_of_another_form_are_unknown():
+    lstm = KINDS["lstm"]
+    assert lstm.knows(_call(4, input=(4, STEPS, INPUTS)))
+    assert lstm.knows(_call(5, input=(4, STEPS, INPUTS)))  # projected
+    assert not lstm.knows(_call(3, input=(4, STEPS, INPUTS)))
+    assert not lstm.knows(_call(4, data=(20, INPUTS), batch_sizes=(5,)))  # packed sequences
 
 
 def test_no_tensor_of_the_list_is_quantized_as_an_input():

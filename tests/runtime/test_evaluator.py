@@ -44,8 +44,20 @@ def _space(name):
         Rule("type:conv2d", {"weight": ["int8c", "int2", "uint4g8"], "input": INPUTS}, keep=True),
         Rule("type:*", {"input": INPUTS, "weight": ["int8", "q1.6"]}, keep=True),
     ]
-    if name != "small_net":
+    if name == "jsc_tiny":
         del rules[1]
+    if name == "recurrent":
+        weights = {
+            "weight": ["int8c", "int4g4", "bf16"],
+            "weight_hh": ["int4c", "uint3"],
+            "bias": ["int8", "q3.4"],
+        }
+        kinds = {
+            "lstm": weights,
+            "gru": {role: weights[role] for role in ("weight", "weight_hh")},
+            "rnn": weights,
+        }
+        rules[1:2] = [Rule(f"type:{kind}", {**roles, "input": INPUTS}) for kind, roles in kinds.items()]
     return build_space(BENCHES[name].program.graph, rules)
 
 
