@@ -12,7 +12,7 @@ from bitfront.errors import FormatError
 from bitfront.exporters import Subject
 from bitfront.exporters.base import check, exporter
 from bitfront.exporters.packed import unpack_tensor
-from bitfront.exporters.tensors import pack_candidate
+from bitfront.exporters.tensors import load, pack_candidate
 from tests.exporters.conftest import make_subject
 from tests.runtime.bench import Last
 
@@ -60,6 +60,15 @@ def test_safetensors_give_the_same_bits(kind: str, tmp_path: Path) -> None:
     weights = subject.candidates.weights(subject.assignment)
     for slot, weight in weights.items():
         assert torch.equal(unpack_tensor(packed[subject.plan.paths[slot]]), weight)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_float_tensors_of_a_file_give_the_same_bits(kind: str, tmp_path: Path) -> None:
+    """They lie in it at odd addresses, where products would add up in another order."""
+    subject = _subject(kind, {f"type:{kind}": {"weight": "int3c"}})
+    assert torch.equal(_read("safetensors", subject, tmp_path / "folder"), subject.outputs())
+    stored = load(tmp_path / "folder")._stored
+    assert all(tensor.data_ptr() % 64 == 0 for tensor in stored.values())
 
 
 @pytest.mark.parametrize("kind", LAYERS)
