@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from bitfront import log
+
 Bitfront = Callable[..., Any]
 
 PARTS = """
@@ -113,18 +115,32 @@ def test_a_trial_is_fine_tuned(recurrent: Path, bitfront: Bitfront) -> None:
     assert entry["metrics"]["accuracy"] >= entry["before"]["accuracy"]
 
 
-def test_calibrated_rounding_and_bias_correction_leave_the_layer_as_it_is(
-    recurrent: Path, bitfront: Bitfront
-) -> None:
-    """With no other weight in the space the outcomes are those of rounding to nearest."""
+def test_bias_correction_leaves_the_layer_as_it_is(recurrent: Path, bitfront: Bitfront) -> None:
+    """With no other weight in the space the outcomes are the same."""
     text = RECIPE.replace('weight = ["int8c", "int4c"]\ninput = ["int8"]', 'input = ["int8"]')
+    assert text != RECIPE
     outcomes = []
-    for run, more in (("plain", ""), ("better", 'weight_rounding = "calibrated"\nbias_correction = true\n')):
+    for run, more in (("plain", ""), ("corrected", "bias_correction = true\n")):
         changed = text.replace("batch_size = 16\n", f"batch_size = 16\n{more}", 1)
         (recurrent / "recipe.toml").write_text(changed)
         found = _said(bitfront, "search", "recipe.toml", "--run", run, "-q")
         outcomes.append([(entry["assignment"], entry["metrics"]) for entry in found["front"]])
     assert outcomes[0] == outcomes[1]
+
+
+def test_calibrated_rounding_changes_what_is_judged_and_exported(recurrent: Path, bitfront: Bitfront) -> None:
+    text = RECIPE.replace("bit_ops = { report = true }", "kl = { report = true }")
+    text = text[: text.index('[[space]]\nmatch = "type:linear"')] + text[text.index("[metrics]") :]
+    divergence = {}
+    for rounding in ("nearest", "calibrated"):
+        changed = text.replace("batch_size = 16\n", f'batch_size = 16\nweight_rounding = "{rounding}"\n', 1)
+        (recurrent / "recipe.toml").write_text(changed)
+        found = _said(bitfront, "search", "recipe.toml", "--run", rounding, "-q")
+        trials = log.read(recurrent / rounding / log.NAME).trials[1:]  # the float model is the first
+        divergence[rounding] = sum(trial.values["kl"] for trial in trials)
+        out = _said(bitfront, "export", rounding, f"{rounding}-out", "--to", "safetensors", "--knee")
+        assert (found["failed"], out["max_difference"]) == (0, 0)
+    assert divergence["calibrated"] != divergence["nearest"]
 
 
 def test_formats_within_the_layer_have_no_latency(recurrent: Path, bitfront: Bitfront) -> None:

@@ -22,6 +22,7 @@ from bitfront.formats import Format
 from bitfront.runtime.columns import is_stored_norm
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Step
+from bitfront.runtime.recurrent import DROPOUT, RECURRENT
 from bitfront.train.loop import DivergedError, Epoch, Settings, Watch, train
 from bitfront.train.losses import Distillation, Task, check_targets
 from bitfront.train.scales import LearnedInput, LearnedWeight, learns_input, learns_weight
@@ -30,9 +31,6 @@ from bitfront.train.tuned import Tuned
 # The learning rate of scales in units of that of weights: with 1, scales of 3 bits were far from settled after 600
 # steps.
 _SCALE_RATE = 10.0
-_aten = torch.ops.aten
-_RECURRENT = frozenset[Any]({_aten.lstm.input, _aten.gru.input, _aten.rnn_tanh.input, _aten.rnn_relu.input})
-_DROPOUT = 5  # the place of the rate of dropout among their arguments, before that of training
 # Bytes of the float model's outputs that are kept; beyond that they are computed again and again.
 _KEPT = 2**28
 
@@ -213,13 +211,12 @@ class QuantizedLearner:
 
 def _with_recurrent_training(plan: Plan) -> Plan:
     """Recurrent layers that keep what their gradient needs, as cuDNN wants to be told; still nothing is dropped."""
-    place = slice(_DROPOUT, _DROPOUT + 2)
 
     def changed(step: Step) -> Step:
-        if step.function not in _RECURRENT:
+        if step.function not in RECURRENT:
             return step
         arguments = list(step.arguments)
-        arguments[place] = [0.0, True]
+        arguments[DROPOUT : DROPOUT + 2] = [0.0, True]
         return replace(step, arguments=tuple(arguments))
 
     return replace(plan, steps=tuple(changed(step) for step in plan.steps))
