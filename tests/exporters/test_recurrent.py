@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bitfront.errors import FormatError
+from bitfront.errors import FormatError, ModelError
 from bitfront.exporters import Subject
 from bitfront.exporters.base import check, exporter
 from bitfront.exporters.packed import unpack_tensor
@@ -108,3 +108,13 @@ def test_mase_and_hls4ml_do_not_take_the_layer(kind: str) -> None:
         fixed = _subject(kind, {"type:linear": {"weight": "q1.6", "input": "q3.4"}})
         with pytest.raises(FormatError, match="the network has lstm, and this export takes linear layers"):
             check("hls4ml", fixed)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("to", ["onnx", "qonnx"])
+def test_onnx_has_no_projected_lstm(to: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(Last(nn.LSTM(3, 6, proj_size=4), whole=False), nn.Linear(4, 4))
+    subject = make_subject(model, torch.randn(12, 5, 3), HEAD)
+    with pytest.raises(ModelError, match=r"the LSTM '0.layer' has proj_size"):
+        _read(to, subject, tmp_path / "model.onnx")
