@@ -36,9 +36,43 @@ NET = capture(
 )
 
 
+LSTM = capture(
+    made(lambda self, x: self.rnn(x)[0], rnn=nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True)),
+    rows(8, 5, 3),
+)
+
+
 def _spanned(graph, *rules):
     """Formats by the first site of each variable."""
     return {variable.name: variable.formats for variable in build_space(graph, rules).variables}
+
+
+def test_a_role_speaks_of_all_that_begin_with_it_and_the_longest_wins():
+    found = _spanned(
+        LSTM,
+        Rule(
+            "type:lstm",
+            {
+                "weight": ["int8"],
+                "weight_hh_l1": ["int2"],
+                "bias": ["q3.4"],
+                "weight_hh": ["int4"],
+                "input": ["int5"],
+            },
+        ),
+    )
+    expected = {"rnn:input": "int5"}
+    for place in ("l0", "l0_reverse", "l1", "l1_reverse"):
+        expected[f"rnn:weight_ih_{place}"] = "int8"
+        expected[f"rnn:weight_hh_{place}"] = "int2" if "l1" in place else "int4"
+        expected |= {f"rnn:bias_{kind}_{place}": "q3.4" for kind in ("ih", "hh")}
+    assert found == {site: (name,) for site, name in expected.items()}
+
+
+def test_a_rule_for_a_recurrent_layer_can_tie_its_weights():
+    rule = Rule("type:lstm", {"weight": ["int8", "int4"]}, tie=True)
+    (variable,) = build_space(LSTM, [rule]).variables
+    assert len(variable.sites) == 8
 
 
 def test_the_first_matching_rule_wins():
@@ -240,6 +274,30 @@ LINEAR = {"weight": ["int8"]}
             [Rule("type:linear", LINEAR), Rule("regex:.+", {"weight": ["int4"], "input": ["int4"]})],
             ("space", 1, "weight"),
             "weight of the rule .* has no effect: every layer that has one is taken by an earlier rule",
+        ),
+        (
+            LSTM,
+            [Rule("type:lstm", {"weight": ["int8"], "weight_ih": ["int4"], "weight_hh": ["int4"]})],
+            ("space", 0, "weight"),
+            "weight of the rule 'type:lstm' has no effect: roles of the rule that say more leave it nothing",
+        ),
+        (
+            LSTM,
+            [Rule("type:lstm", {"wieght": ["int8"]})],
+            ("space", 0, "wieght"),
+            r"'wieght' is not a site of any layer that 'type:lstm' matches \(did you mean 'weight'",
+        ),
+        (
+            LSTM,
+            [Rule("type:lstm", {"weight_i": ["int8"]})],
+            ("space", 0, "weight_i"),
+            "'weight_i' is not a site of any layer",
+        ),
+        (
+            LSTM,
+            [Rule("type:lstm", {"bias_hh": ["int8c"]})],
+            ("space", 0, "bias_hh"),
+            "'rnn:bias_hh_l0' can't take int8c: .* Use int8.",
         ),
         (NET, [], ("space",), "No rule gives any site a choice"),
     ],

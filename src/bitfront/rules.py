@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from bitfront.errors import FormatError, RecipeError, suggest
 from bitfront.formats import Format, format
 from bitfront.formats.granularity import Grouped, PerChannel, PerTensor
-from bitfront.graph.model import Graph, Operation, Site
+from bitfront.graph.model import Graph, Operation, Site, family
 from bitfront.graph.ties import PRESETS, tied_sites
 from bitfront.patterns import check_pattern
 from bitfront.space import Space, Variable
@@ -24,7 +24,8 @@ class Rule:
     r"""Formats by role for the layers that `match`: "type:linear", "name:fc*", "regex:block\..*", "type:*".
 
     `keep` adds fp32 to every choice; `tie` makes all its sites share one choice; `ties` those of them that a
-    preset names: "qkv", "gate_up", "residual".
+    preset names: "qkv", "gate_up", "residual". A role speaks of all sites whose roles begin so, where a layer has
+    several (`weight` of `weight_ih_l0` and `weight_hh_l0`); the longest role that does wins.
     """
 
     match: str
@@ -37,6 +38,10 @@ class Rule:
     def catches_all(self) -> bool:
         """Whether it is there for what other rules leave, which may be nothing."""
         return self.match in ("type:*", "name:*", "regex:.*")
+
+    def by_precision(self) -> list[tuple[str, Sequence[str]]]:
+        """Formats by role, those roles first that speak of fewer sites."""
+        return sorted(self.choices.items(), key=lambda choice: -choice[0].count("_"))
 
     def matches(self, operation: Operation) -> bool:
         """Whether the rule speaks of this operation. Names may spell dots as underscores, as MASE does."""
@@ -68,11 +73,11 @@ def build_space(graph: Graph, rules: Sequence[Rule]) -> Space:
         if index is None:
             continue
         matched[index].append(operation)
-        for role, names in rules[index].choices.items():
-            site = operation.sites.get(role)
-            if site is not None and site not in found:
-                found[site] = (index, _choices(names, rules[index], graph.site[site], index, role))
-                effects.add((index, role))
+        for role, names in rules[index].by_precision():
+            for site in operation.sites_of(role).values():
+                if site not in found:
+                    found[site] = (index, _choices(names, rules[index], graph.site[site], index, role))
+                    effects.add((index, role))
     for index, rule in enumerate(rules):
         _check_matches(index, rule, matched[index], graph)
         _check_effects(index, rule, matched[index], effects)
@@ -235,9 +240,9 @@ def _check_matches(index: int, rule: Rule, operations: Sequence[Operation], grap
     if not operations and not rule.catches_all:
         reason = "every layer it matches is taken by an earlier rule"
         raise RecipeError(f"The rule '{rule.match}' matches nothing: {reason}.", ("space", index, "match"))
-    roles = {name for operation in meant for name in operation.sites}
+    roles = {name for operation in meant for own in operation.sites for name in (family(own), own)}
     for role in rule.choices:
-        if role not in roles:
+        if not any(operation.sites_of(role) for operation in meant):
             raise RecipeError(
                 f"'{role}' is not a site of any layer that '{rule.match}' matches ({suggest(role, roles)}).",
                 ("space", index, role),
@@ -250,12 +255,13 @@ def _check_effects(
     for role in rule.choices:
         if (index, role) in effects or rule.catches_all:
             continue
-        shared = [operation.sites[role] for operation in operations if role in operation.sites]
-        reason = (
-            f"'{shared[0]}' is shared, and the rule of another layer comes first"
-            if shared
-            else "every layer that has one is taken by an earlier rule"
-        )
+        meant = [site for operation in operations for site in operation.sites_of(role).values()]
+        if any(other.startswith(f"{role}_") and (index, other) in effects for other in rule.choices):
+            reason = "roles of the rule that say more leave it nothing"
+        elif meant:
+            reason = f"'{meant[0]}' is shared, and the rule of another layer comes first"
+        else:
+            reason = "every layer that has one is taken by an earlier rule"
         raise RecipeError(
             f"{role} of the rule '{rule.match}' has no effect: {reason}.", ("space", index, role)
         )

@@ -38,7 +38,8 @@ def test_any_batch_size(network: nn.Module, images: torch.Tensor, tmp_path: Path
     subject = make_subject(network, images, {"type:conv2d": {"weight": "mxfp4", "input": "mxfp8"}})
     safetensors.write(subject, tmp_path / "out")
     exported = load(tmp_path / "out")
-    assert torch.equal(exported(images[:1]), exported(images)[:1])
+    # Kernels differ by size, and so may the last bits.
+    torch.testing.assert_close(exported(images[:1]), exported(images)[:1], rtol=1e-5, atol=1e-6)
     assert exported(images.repeat(5, 1, 1, 1)).shape == (30, 4)
 
 

@@ -160,12 +160,15 @@ class Decoder(nn.Module):
 
 
 class Recurrent(nn.Module):
-    def __init__(self) -> None:
+    """A recurrent layer that is read after its last step."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
-        self.lstm, self.head = nn.LSTM(3, 6, batch_first=True), nn.Linear(6, 4)
+        self.rnn, self.head = layer, nn.Linear((2 if layer.bidirectional else 1) * layer.hidden_size, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.lstm(x)[0][:, -1])
+        y = self.rnn(x)[0] if self.rnn.batch_first else self.rnn(x.transpose(0, 1))[0].transpose(0, 1)
+        return self.head(y[:, -1])
 
 
 class Bag(nn.Module):
@@ -223,7 +226,10 @@ CASES = {
     "vit_einsum": Case(lambda: ViT(lambda width: OwnAttention(width, "einsum")), numbers(3, 8, 8), 5),
     "ds_cnn": Case(ds_cnn, numbers(1, 20, 10), 6),
     "decoder": Case(Decoder, numbers(2, 8), 3),
-    "lstm": Case(Recurrent, numbers(5, 3), 4, unknown=("lstm",)),
+    "lstm": Case(lambda: Recurrent(nn.LSTM(3, 6, batch_first=True)), numbers(5, 3), 4),
+    "lstm_deep": Case(lambda: Recurrent(nn.LSTM(3, 6, 2, bidirectional=True)), numbers(5, 3), 4),
+    "gru": Case(lambda: Recurrent(nn.GRU(3, 6, batch_first=True, bias=False)), numbers(5, 3), 4),
+    "rnn": Case(lambda: Recurrent(nn.RNN(3, 6, 2, batch_first=True)), numbers(5, 3), 4),
     "bag_by_name": Case(Bag, _words, 4),
     "language_model": Case(TiedLanguageModel, tokens(6, 20), 20),
 }

@@ -118,6 +118,36 @@ def small_net() -> nn.Module:
     return with_statistics(net)
 
 
+class Last(nn.Module):
+    """What a recurrent layer gives in every step, or in the last one."""
+
+    def __init__(self, layer: nn.RNNBase, whole: bool) -> None:
+        super().__init__()
+        self.layer, self.whole = layer, whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)[0] if self.layer.batch_first else self.layer(x.transpose(0, 1))[0].transpose(0, 1)
+        return y if self.whole else y[:, -1]
+
+
+def recurrent_bench() -> Bench:
+    """An LSTM in both directions, a GRU of two layers, and a plain RNN of which the last state is read."""
+    torch.manual_seed(3)
+    layers = [
+        Last(nn.LSTM(3, 5, bidirectional=True, batch_first=True), whole=True),
+        nn.Tanh(),
+        Last(nn.GRU(10, 6, 2, bias=False), whole=True),
+        made(lambda self, x: self.layer(x)[1][-1], layer=nn.RNN(6, 8, nonlinearity="relu", batch_first=True)),
+        nn.Linear(8, 5),
+    ]
+    return Bench(
+        with_statistics(nn.Sequential(*layers)),
+        rows(20, 4, 3, seed=1),
+        (rows(21, 4, 3, seed=2), labels(21, 5)),
+        batch_size=8,
+    )
+
+
 def small_net_bench(**options: Any) -> Bench:
     return Bench(
         small_net(), rows(40, 2, 3, 3, seed=2), (rows(37, 2, 3, 3, seed=3), labels(37, 4)), **options

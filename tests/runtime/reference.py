@@ -71,7 +71,8 @@ class Reference:
         batch_size: int,
         method: str,
     ) -> None:
-        self.model = copy.deepcopy(model).eval()
+        # Torch folds the axes of a product in another way where its weight is to be given a gradient.
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
         for layer in self.model.modules():
             if type(layer) in _COLUMNS:
                 layer.__class__ = _COLUMNS[type(layer)]

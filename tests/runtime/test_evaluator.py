@@ -21,7 +21,7 @@ from bitfront.runtime.data import Examples
 from bitfront.space import FLOAT, Assignment
 from bitfront.zoo import jsc_tiny
 from tests.graph.modules import made, rows
-from tests.runtime.bench import Bench, labels, same, small_net_bench, values, with_statistics
+from tests.runtime.bench import Bench, labels, recurrent_bench, same, small_net_bench, values, with_statistics
 from tests.runtime.reference import fingerprint
 
 INPUTS = ["int8", "int3", "uint4", "q2.3", "int4g8", "fp16", "fp32"]
@@ -30,6 +30,7 @@ BENCHES = {
         with_statistics(jsc_tiny()), rows(50, 16, seed=4), (rows(45, 16, seed=5), labels(45, 5)), method="mse"
     ),
     "small_net": small_net_bench(),
+    "recurrent": recurrent_bench(),
 }
 
 
@@ -45,6 +46,18 @@ def _space(name):
     ]
     if name == "jsc_tiny":
         del rules[1]
+    if name == "recurrent":
+        weights = {
+            "weight": ["int8c", "int4g4", "bf16"],
+            "weight_hh": ["int4c", "uint3"],
+            "bias": ["int8", "q3.4"],
+        }
+        kinds = {
+            "lstm": weights,
+            "gru": {role: weights[role] for role in ("weight", "weight_hh")},
+            "rnn": weights,
+        }
+        rules[1:2] = [Rule(f"type:{kind}", {**roles, "input": INPUTS}) for kind, roles in kinds.items()]
     return build_space(BENCHES[name].program.graph, rules)
 
 

@@ -62,7 +62,9 @@ class Subject:
             if site.layer.split("/")[0] in ("conv", "fc", "tied", "head")
         ]
         chosen = {
-            s.name: weight if s.role == "weight" else input for s in sites if s.role in ("weight", "input")
+            s.name: weight if s.role.startswith("weight") else input
+            for s in sites
+            if s.role.startswith(("weight", "input"))
         }
         self.assignment = Assignment(tuple(chosen), tuple(chosen.values()))
         self.candidates = Candidates(self.plan, observe(self.plan, examples(), 32), "minmax")
@@ -139,6 +141,43 @@ def test_what_is_stored_gives_what_was_trained(name: str, learned: bool) -> None
     with torch.no_grad():
         trained = learner._plan.run(examples().inputs, learner._quantized(), learner._inputs)
     assert outputs_of(learner.tuned(), subject.plan, subject.assignment)(examples()).equal(trained)
+
+
+class Recurrent(nn.Module):
+    """Layers that drop values in training, read after the last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.GRU(4, 6, 2, dropout=0.5, bidirectional=True)
+        self.tied, self.head = nn.LSTM(12, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = self.fc(x[:, 0].transpose(0, 1))[0].transpose(0, 1)
+        return self.head(self.tied(steps)[0][:, -1])
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_recurrent_layers_learn(learned: bool) -> None:
+    subject = Subject("int4c", "uint4", Recurrent())
+    quantized = {site.partition(":")[2] for site in subject.assignment}
+    assert {"weight_ih_l1_reverse", "weight_hh_l0", "input", "weight"} <= quantized
+    tuning = Tuning(replace(SETTINGS, epochs=40, learning_rate=0.02), learned_scales=learned)
+    tuned, _ = tune(subject.plan, subject.formats, subject.trained, examples(), tuning)
+    assert subject.loss(outputs_of(tuned, subject.plan, subject.assignment)) < 0.9 * subject.loss(subject.ptq)
+
+
+def test_recurrent_layers_drop_nothing_and_keep_what_gradients_need() -> None:
+    """cuDNN differentiates them in training mode alone."""
+    subject = Subject("int4c", "uint4", Recurrent())
+    learner = QuantizedLearner(subject.plan, subject.formats, subject.trained, PLAIN, Task())
+    steps = [step for step in learner._plan.steps if isinstance(step.arguments[-1], bool)]
+    assert [step.arguments[5:7] for step in steps] == [(0.0, True)] * 2
+    with torch.no_grad():
+        ours = learner._plan.run(examples().inputs, learner._quantized(), learner._inputs)
+        torch.testing.assert_close(ours, subject.ptq(examples()), rtol=1e-5, atol=1e-6)
+    learner.loss(examples()).backward()
+    gradients = [tensor.grad for tensor in learner._stored.values()]
+    assert all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
 def test_gradients_reach_every_parameter_once() -> None:

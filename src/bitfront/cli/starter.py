@@ -88,7 +88,7 @@ def _layers(target: str, data: str, directory: Path) -> tuple[list[str], str, st
     model = load_model(ModelTable(factory=target), directory)
     splits, _ = load_data(DataTable(factory=data), directory)
     graph = trace(model, splits.calibration[:8].given).graph
-    found = [o.op for o in graph.operations if "weight" in o.sites and o.fan_in]
+    found = [o.op for o in graph.operations if o.sites_of("weight") and o.fan_in]
     if not found:
         raise ModelError(f"{target} has no layer whose weights could be searched (linear, convolution, …).")
     lines = [f"#   {o.name} ({o.op}): {', '.join(o.sites)}" for o in graph.operations if o.sites]

@@ -63,7 +63,8 @@ def main(name: str, path: str, given: str, found: str) -> None:
     """Run the export on the inputs of a file, and write its outputs into another."""
     torch.set_num_threads(1)
     numbered = load_file(given)
-    inputs = tuple(numbered[str(number)] for number in range(len(numbered)))
+    # Copies: in a file tensors begin at odd addresses, where products add up in another order.
+    inputs = tuple(numbered[str(number)].clone() for number in range(len(numbered)))
     save_file({"output": run_export(name, Path(path), inputs).contiguous()}, found)
 
 

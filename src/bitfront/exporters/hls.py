@@ -49,7 +49,8 @@ def unsupported(subject: Subject) -> Mapping[str, str]:
             found[site] = "a zero point"
     others = [o for o in subject.program.graph.operations if o.op not in _OPERATIONS]
     if others and subject.assignment:
-        why = f"the network has {others[0].op}, and this export takes linear layers, norms and activations"
+        named = next((o for o in others if o.macs or o.flops), others[0])  # rather than what only moves data
+        why = f"the network has {named.op}, and this export takes linear layers, norms and activations"
         found.setdefault(next(iter(subject.assignment)), why)
     return found
 

@@ -22,6 +22,7 @@ from bitfront.formats import Format
 from bitfront.formats.element import Integer
 from bitfront.formats.granularity import Grouped
 from bitfront.formats.scale import Constant
+from bitfront.latency.skeleton import check_onnx_has
 
 OPSET = 21
 
@@ -60,6 +61,7 @@ def qonnx_model(subject: Subject) -> onnx.ModelProto:
 
 def exported(module: nn.Module, subject: Subject) -> onnx.ModelProto:
     """A module as ONNX, for any batch size; ModelError where torch can't export it."""
+    check_onnx_has(subject.program.graph)
     rows = subject.examples[:2].inputs
     inputs = tuple(t if len(t) > 1 else t.repeat_interleave(2, 0) for t in rows)
     names = list(subject.plan.input_names) or [f"input_{n}" for n in range(len(inputs))]

@@ -131,7 +131,8 @@ def load(folder: str | Path) -> Exported:
 
 def _unpacked(path: str, described: dict[str, Any], tensors: Mapping[str, Tensor]) -> Tensor:
     if described["type"] == "plain":
-        return unpack_tensor(Packed(described, {"": tensors[path]}))
+        # A copy: in a file tensors begin at odd addresses, where products add up in another order.
+        return unpack_tensor(Packed(described, {"": tensors[path].clone()}))
     parts = ("codes", "scale", "tensor_scale", "zero_point", "inner")
     found = {part: tensors[_name(path, part)] for part in parts if _name(path, part) in tensors}
     return unpack_tensor(Packed(described, found))

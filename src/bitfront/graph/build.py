@@ -16,7 +16,7 @@ from torch.fx import Node
 from bitfront.errors import ModelError
 from bitfront.graph.counting import Call, Counts
 from bitfront.graph.dataflow import StoredView, depend_on, stored_views
-from bitfront.graph.model import Graph, Operation, Parameter, Shape, Value
+from bitfront.graph.model import Graph, Operation, Parameter, Shape, Value, family
 from bitfront.graph.naming import name_operations
 from bitfront.graph.nodes import arguments, is_operation, op_name, output_tensors, places, results, symbol
 from bitfront.graph.operations import ALIASES, FREE, KINDS, Kind
@@ -144,6 +144,7 @@ def _operation(node: Node, context: _Context, register: Register) -> Operation:
         fan_in=counts.fan_in,
         flops=counts.flops,
         backward_flops=counts.backward_flops,
+        products=counts.products,
     )
 
 
@@ -161,7 +162,8 @@ def _parameter(place: str, view: StoredView, kind: Kind | None, call: Call, cont
     argument = place.partition(".")[0]
     operand = kind.operands(call).get(place) if kind else None
     role = operand.role_of(stored=True) if operand else None
-    return replace(context.stored[view.placeholder], role=role or ALIASES.get(argument, argument))
+    named = family(role) if role else ALIASES.get(argument, argument)
+    return replace(context.stored[view.placeholder], role=named)
 
 
 def _outputs(node: Node, context: _Context) -> tuple[Value, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import Any
 
-from bitfront.graph.model import Shape
+from bitfront.graph.model import Product, Shape
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Counts:
     fan_in: int = 0
     flops: int = 0
     backward_flops: int = 0
+    products: tuple[Product, ...] = ()
 
 
 Count = Callable[[Call], Counts]

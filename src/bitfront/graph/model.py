@@ -13,6 +13,18 @@ Shape = tuple[int, ...]
 Status = Literal["searchable", "fixed", "unknown"]
 
 
+STORED_ROLES = ("weight", "bias")
+
+
+def family(role: str) -> str:
+    """What all roles of one kind have in common: layers with several weights number them.
+
+    >>> family("weight_ih_l0"), family("bias")
+    ('weight', 'bias')
+    """
+    return role.partition("_")[0]
+
+
 @dataclass(frozen=True)
 class Value:
     """An activation: what one operation writes and others read. `shape` is (batch, …)."""
@@ -49,6 +61,7 @@ class Parameter:
 class Site:
     """One tensor of one operation that can be given a format, spelled `layer:role`.
 
+    A layer with several weights or biases has roles that say more, such as `weight_ih_l0`.
     `tensor` names the parameter or the value behind it; `channel` and `reduction` are the axes for formats.
     """
 
@@ -70,7 +83,22 @@ class Site:
     @property
     def is_parameter(self) -> bool:
         """Weights and biases are stored; inputs are computed."""
-        return self.role in ("weight", "bias")
+        return family(self.role) in STORED_ROLES
+
+
+@dataclass(frozen=True)
+class Product:
+    """One of several matrix products within an operation.
+
+    `outputs` are the elements that it gives, each a sum of products, at the graph's batch size. `factors` are the
+    roles of its operands; one that isn't named is computed inside and in float. `bias` is the role of what is
+    added, None where nothing is.
+    """
+
+    macs: int
+    outputs: int
+    factors: tuple[str, ...]
+    bias: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +108,8 @@ class Operation:
     `sites` are the names of its sites by role: the weight of a tied layer belongs to the layer that comes
     first, so `sites["weight"]` may name another layer. `macs` are multiply–accumulates at the graph's batch
     size; `fan_in` is the number of products in one output element (0: no sum of products).
-    `flops` and `backward_flops` count what is not a multiply–accumulate.
+    `flops` and `backward_flops` count what is not a multiply–accumulate. `products` are there where an operation
+    holds several, as a recurrent layer does; `macs` is then their sum, `fan_in` that of a gate of its first layer.
     """
 
     name: str
@@ -94,6 +123,7 @@ class Operation:
     fan_in: int = 0
     flops: int = 0
     backward_flops: int = 0
+    products: tuple[Product, ...] = ()
 
     @property
     def input_elements(self) -> int:
@@ -102,6 +132,10 @@ class Operation:
     @property
     def output_elements(self) -> int:
         return sum(value.elements for value in self.outputs)
+
+    def sites_of(self, role: str) -> dict[str, str]:
+        """The sites that a role speaks of, by their own: `weight` of all weights, `weight_hh` of some of them."""
+        return {own: site for own, site in self.sites.items() if own == role or own.startswith(f"{role}_")}
 
     def parameter_elements(self, *roles: str) -> int:
         """Trained elements with one of these roles; of all roles where none is given."""

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bitfront.graph.counting import Call, Counts, product
-
-STORED_ROLES = ("weight", "bias")
+from bitfront.graph.model import STORED_ROLES, family
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,16 @@ class Operand:
     reduction: tuple[int, ...] = (-1,)
     is_factor: bool = False  # of a product: stored or computed
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether its role is that of a stored tensor."""
+        return family(self.role) in STORED_ROLES
+
     def role_of(self, stored: bool) -> str | None:
         """The role of its site; None where it has none, since a weight is computed or an input is stored."""
         if self.is_factor:
             return "weight" if stored else self.role
-        return self.role if stored == (self.role in STORED_ROLES) else None
+        return self.role if stored == self.is_stored else None
 
 
 # From argument names (`tensors.1` is an item of a list) to operands.

@@ -35,6 +35,14 @@ from bitfront.graph.operands import (
     matrix_product,
     two_tensors,
 )
+from bitfront.graph.recurrent import (
+    GRU_FLOPS,
+    LSTM_FLOPS,
+    RNN_FLOPS,
+    counts_recurrent,
+    recurrent,
+    recurrent_operands,
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ def _kinds() -> dict[str, Kind]:
 
     _add_sums_of_products(add)
     rows["einsum"] = Kind("einsum", einsum, einsum_operands, counts_einsum)
+    rows.update(_recurrent_kinds())
     table = Operand("weight", 0, (1,))  # (rows, features): a row is what is looked up
     add("embedding", nothing, fixed(weight=table))
     add("batch_norm", per_output(4), fixed(input=_CHANNELS_FIRST, **_VECTORS))
@@ -87,6 +96,19 @@ def _kinds() -> dict[str, Kind]:
     for mode, values in {"linear1d": 2, "bilinear2d": 4, "trilinear3d": 8, "bicubic2d": 16}.items():
         add(f"upsample_{mode}", per_output(values))
     return rows
+
+
+def _recurrent_kinds() -> dict[str, Kind]:
+    plain = recurrent(1, RNN_FLOPS)
+    counts = {
+        "lstm": ("lstm", recurrent(4, LSTM_FLOPS)),
+        "gru": ("gru", recurrent(3, GRU_FLOPS)),
+        "rnn_tanh": ("rnn", plain),
+        "rnn_relu": ("rnn", plain),
+    }
+    return {
+        name: Kind(op, count, recurrent_operands, counts_recurrent) for name, (op, count) in counts.items()
+    }
 
 
 def _transposed_operands(weight: Operand) -> Operands:

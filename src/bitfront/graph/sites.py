@@ -75,7 +75,9 @@ class Register:
     ) -> None:
         """Constants in a list beside inputs (a class token, say) are quantized with them; empty ones aren't."""
         for place, operand in operands.items():
-            if "." in place and not operand.is_factor and operand.role in found and prod(call.shapes[place]):
+            if operand.is_stored or operand.is_factor or "." not in place:
+                continue
+            if operand.role in found and prod(call.shapes[place]):
                 self.quantized[node.name, place] = found[operand.role]
 
 

@@ -18,6 +18,7 @@ from onnx import ModelProto, NodeProto, helper
 from torch import Tensor, nn
 
 from bitfront.errors import ModelError
+from bitfront.graph.model import Graph
 from bitfront.latency.layers import Layer
 from bitfront.latency.network import Function, Network, first
 
@@ -69,6 +70,7 @@ def export_skeleton(network: Network, layers: Sequence[Layer], inputs: Sequence[
     Raises:
         ModelError: torch can't export the model.
     """
+    check_onnx_has(network.graph)
     module = _Holed(network, layers).eval()
     inputs = [_example(tensor) for tensor in inputs]
     free = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
@@ -92,6 +94,16 @@ def export_skeleton(network: Network, layers: Sequence[Layer], inputs: Sequence[
         ) from error
     assert made is not None
     return _tidied(made.model_proto)
+
+
+def check_onnx_has(graph: Graph) -> None:
+    """ModelError where torch would write an operation that ONNX doesn't have as another one that it has."""
+    for operation in graph.operations:
+        if operation.sites_of("weight_hr"):
+            raise ModelError(
+                f"The model {graph.model} can't be written as ONNX: the LSTM '{operation.name}' has proj_size, and "
+                "ONNX's LSTM doesn't project its state."
+            )
 
 
 def _example(tensor: Tensor) -> Tensor:

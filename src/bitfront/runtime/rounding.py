@@ -21,6 +21,7 @@ from bitfront.formats import Axes, Format
 from bitfront.runtime.columns import product
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Slot, Step
+from bitfront.runtime.recurrent import RECURRENT, STORED, multiplied_rows
 
 _aten = torch.ops.aten
 _SWEEPS = 4
@@ -53,7 +54,8 @@ def second_moments(
 ) -> dict[str, Moments]:
     """The moments of what each weight is multiplied with, by the weight's site.
 
-    Of linear layers and ungrouped convolutions in one and two dimensions; other weights have none.
+    Of linear layers, ungrouped convolutions in one and two dimensions, and the matrices of recurrent layers that
+    meet what can be seen from outside; other weights have none.
     """
     named = {slot: site for site, slot in plan.weight_slots.items() if site in sites}
     found: dict[str, Moments] = {}
@@ -66,6 +68,8 @@ def second_moments(
 
 
 def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, Moments]) -> Step:
+    if step.function in RECURRENT:
+        return _watched_recurrent(step, named, found)
     patches = _patches(step)
     weight = step.arguments[1] if len(step.arguments) > 1 else None
     if patches is None or not isinstance(weight, Slot) or weight.index not in named:
@@ -78,12 +82,33 @@ def _watched(step: Step, plan: Plan, named: Mapping[int, str], found: dict[str, 
     def watch(values: Tensor, *rest: Any, **named: Any) -> Any:
         per_example = max(1, values[:1].numel() * shape[2:].numel())
         for part in values.split(max(1, _AT_ONCE // per_example)):
-            rows = patches(part, shape).float()
-            seen = Moments((rows.T @ rows).double(), rows.sum(0, dtype=torch.float64), len(rows))
-            found[site] = found[site] + seen if site in found else seen
+            _add(found, site, patches(part, shape).float())
         return function(values, *rest, **named)
 
     return replace(step, function=watch)
+
+
+def _watched_recurrent(step: Step, named: Mapping[int, str], found: dict[str, Moments]) -> Step:
+    sites = [
+        named.get(stored.index) if isinstance(stored, Slot) else None for stored in step.arguments[STORED]
+    ]
+    function = step.function
+    assert function is not None
+
+    def watch(*arguments: Any) -> Any:
+        results = function(*arguments)
+        for place, rows in multiplied_rows(arguments, results[0]).items():
+            site = sites[place]
+            if site is not None and rows.shape[1] <= _LARGEST:
+                _add(found, site, rows.float())
+        return results
+
+    return replace(step, function=watch)
+
+
+def _add(found: dict[str, Moments], site: str, rows: Tensor) -> None:
+    seen = Moments((rows.T @ rows).double(), rows.sum(0, dtype=torch.float64), len(rows))
+    found[site] = found[site] + seen if site in found else seen
 
 
 def _patches(step: Step) -> Callable[[Tensor, torch.Size], Tensor] | None:

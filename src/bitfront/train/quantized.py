@@ -22,6 +22,7 @@ from bitfront.formats import Format
 from bitfront.runtime.columns import is_stored_norm
 from bitfront.runtime.data import Examples
 from bitfront.runtime.plan import Plan, Step
+from bitfront.runtime.recurrent import DROPOUT, RECURRENT
 from bitfront.train.loop import DivergedError, Epoch, Settings, Watch, train
 from bitfront.train.losses import Distillation, Task, check_targets
 from bitfront.train.scales import LearnedInput, LearnedWeight, learns_input, learns_weight
@@ -99,6 +100,7 @@ class QuantizedLearner:
         self, plan: Plan, formats: Mapping[str, Format], trained: frozenset[int], tuning: Tuning, task: Task
     ) -> None:
         self._float = plan
+        plan = _with_recurrent_training(plan)
         self._plan = _with_batch_statistics(plan) if tuning.batch_norm == "updated" else plan
         self._formats = formats
         self._distillation = tuning.distillation
@@ -205,6 +207,19 @@ class QuantizedLearner:
             if isinstance(quantize, LearnedInput):
                 inputs[site] = quantize.format
         return Tuned({self._float.paths[slot]: tensor for slot, tensor in stored.items()}, inputs)
+
+
+def _with_recurrent_training(plan: Plan) -> Plan:
+    """Recurrent layers that keep what their gradient needs, as cuDNN wants to be told; still nothing is dropped."""
+
+    def changed(step: Step) -> Step:
+        if step.function not in RECURRENT:
+            return step
+        arguments = list(step.arguments)
+        arguments[DROPOUT : DROPOUT + 2] = [0.0, True]
+        return replace(step, arguments=tuple(arguments))
+
+    return replace(plan, steps=tuple(changed(step) for step in plan.steps))
 
 
 def _with_batch_statistics(plan: Plan) -> Plan:
