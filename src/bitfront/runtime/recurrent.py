@@ -10,10 +10,8 @@ from torch import Tensor
 
 _aten = torch.ops.aten
 RECURRENT = frozenset[Any]({_aten.lstm.input, _aten.gru.input, _aten.rnn_tanh.input, _aten.rnn_relu.input})
-STORED, DROPOUT = (
-    2,
-    5,
-)  # places among their arguments: of the list of stored tensors; of dropout, before training
+STORED = 2  # the place of the list of stored tensors among their arguments
+DROPOUT = 5  # that of the dropout; whether they train comes next
 
 
 def multiplied_rows(arguments: Sequence[Any], outputs: Tensor) -> Mapping[int, Tensor]:
