@@ -11,7 +11,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from bitfront import log, run_files, tested
+from bitfront import log, run_files, running, tested
 from bitfront.errors import BitfrontError, InputError, ReplayError, RunError
 from bitfront.loop import Progress
 from bitfront.recipe import Job
@@ -169,17 +169,29 @@ def test_ctrl_c_while_the_front_is_written(tmp_path: Path, monkeypatch: pytest.M
     assert json.loads((tmp_path / "run/front.json").read_text())["stopped"] == "budget"
 
 
-def test_a_search_in_the_place_of_another_has_a_manifest_of_its_own(tmp_path: Path) -> None:
-    """Only the log was deleted, and the weights are others."""
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_search_in_the_place_of_another_has_a_manifest_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies: bool
+) -> None:
+    """Only the log was deleted, and the weights are others; perhaps it ends before it could say so."""
+
+    def other() -> Job:
+        made = job()
+        with torch.no_grad():
+            next(made.model.parameters()).mul_(2)
+        return made
+
     run(tmp_path / "run")
     before = json.loads((tmp_path / "run/manifest.json").read_text())
     (tmp_path / "run/trials.jsonl").unlink()
-    made = job()
-    with torch.no_grad():
-        next(made.model.parameters()).mul_(2)
-    run_job(made, tmp_path / "run")
+    if dies:
+        with monkeypatch.context() as patch:
+            patch.setattr(running, "write_beginning", lambda *given: signal.raise_signal(signal.SIGINT))
+            run_job(other(), tmp_path / "run")
+        assert json.loads((tmp_path / "run/manifest.json").read_text()) == before
+    run_job(other(), tmp_path / "run")
     after = json.loads((tmp_path / "run/manifest.json").read_text())
-    assert after["hashes"] != before["hashes"]
+    assert after["hashes"]["model"] == other().hashes()["model"] != before["hashes"]["model"]
     assert after["hashes"].keys() == before["hashes"].keys()
     assert "resumed" not in after
 

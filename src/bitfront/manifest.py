@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -24,22 +25,23 @@ NAME = "manifest.json"
 _MADE_WITH = ("versions", "hardware", "workers")
 
 
-def write_manifest(job: Job, directory: Path, crew: Crew | None = None, *, resumed: bool) -> None:
+def write_manifest(job: Job, directory: Path, crew: Crew | None = None) -> None:
     """When the run starts, with these workers. A resumed run keeps the manifest of its start.
 
-    One that lies where another run begins, because its log was deleted, is replaced.
+    One of another run, which lies there because only its log was deleted, is replaced.
     Only what may change in between is renewed: the hashes of the recipe (more trials, say) and the test split.
     A resumption with other versions or hardware is added under `resumed`.
     """
-    if resumed and (directory / NAME).exists():
-        _go_on(job, directory, crew)
+    hashes = job.hashes()
+    if (directory / NAME).exists() and _is_of(job, hashes, manifest := read_manifest(directory)):
+        _go_on(job, directory, crew, manifest)
         return
     splits = job.splits
     parts = {"calibration": splits.calibration, "search": splits.search, "test": splits.test}
     manifest = {
         "versions": versions(job),
         "seed": job.recipe.search.seed,
-        "hashes": {**job.hashes(), **_renewed(job)},
+        "hashes": {**hashes, **_renewed(job)},
         "splits": {name: len(part) for name, part in parts.items() if part is not None},
         "graph": {
             "model": job.graph.model,
@@ -54,8 +56,13 @@ def write_manifest(job: Job, directory: Path, crew: Crew | None = None, *, resum
     write_whole(directory / NAME, json.dumps(manifest, indent=1))
 
 
-def _go_on(job: Job, directory: Path, crew: Crew | None) -> None:
-    manifest = read_manifest(directory)
+def _is_of(job: Job, hashes: Mapping[str, str], manifest: Mapping[str, Any]) -> bool:
+    """Whether it is the manifest of this run, going by all that a run which is gone on with can't change."""
+    known, seed = manifest.get("hashes", {}), job.recipe.search.seed
+    return manifest.get("seed", seed) == seed and all(known.get(name, h) == h for name, h in hashes.items())
+
+
+def _go_on(job: Job, directory: Path, crew: Crew | None, manifest: dict[str, Any]) -> None:
     before = json.dumps(manifest)
     manifest["hashes"] = {**manifest.get("hashes", {}), **_renewed(job)}
     made_with = {"versions": versions(job), "hardware": hardware(job), **_workers(job, crew)}

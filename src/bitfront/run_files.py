@@ -15,17 +15,16 @@ from bitfront.manifest import write_manifest
 from bitfront.recipe import Job, to_toml
 from bitfront.reporting import write_report
 from bitfront.results import FRONT, Results
-from bitfront.study import Study
 from bitfront.workers import Crew
 
 _RECIPE = "recipe.toml"
 
 
-def write_beginning(job: Job, study: Study, crew: Crew | None) -> None:
+def write_beginning(job: Job, directory: Path | None, crew: Crew | None) -> None:
     """What a run is made of and with, before its first candidate is evaluated."""
-    if study.directory is not None:
-        write_whole(study.directory / _RECIPE, to_toml(job.recipe))
-        write_manifest(job, study.directory, crew, resumed=study.resumed > 0)
+    if directory is not None:
+        write_whole(directory / _RECIPE, to_toml(job.recipe))
+        write_manifest(job, directory, crew)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def run_job(
         progress = search.run.progress
         try:
             with put_back(directory):
-                write_beginning(job, study, crew)
+                write_beginning(job, directory, crew)
                 tracked.begin(_name(directory), study.header, study.trials[0])
                 search.go(job.space)
             notes += _measure_latencies_again(job, study, objectives, directory)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bitfront import log
 from bitfront.errors import RecipeError, RunError
 from bitfront.latency.measure import Measurer
 from bitfront.recipe import Job, read
@@ -64,6 +65,23 @@ def test_workers_round_and_correct_as_one_process_does(tmp_path: Path, both: boo
     alone = run("alone", *options)
     assert run("run", *options, "search.workers=2") == alone
     assert run("plain", *options[:-1]) != alone
+
+
+def test_workers_train_candidates_as_one_process_does(tmp_path: Path) -> None:
+    """Also where some go on with what one process began."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "parts.py").write_text(PARTS.replace('("calibration"', '("train", "calibration"'))
+    save_file(net().state_dict(), tmp_path / "w.safetensors")
+
+    def run(name: str, watch: Any = None, *changes: str) -> Any:
+        given = ("metrics.loss={}", "search.finetune_steps=4", *changes)
+        run_job(Job(read(tmp_path / "recipe.toml", given)[0], tmp_path), tmp_path / name, watch)
+        return values(tmp_path / name)
+
+    alone = run("alone")
+    assert run("run", pressed_at(2)) == alone[: len(log.read(tmp_path / "run" / log.NAME).trials)] != alone
+    assert run("run", None, "search.workers=2") == alone
+    assert run("plain", None, "search.finetune_steps=5") != alone
 
 
 def test_ctrl_c_and_on_with_another_number_of_workers(tmp_path: Path) -> None:

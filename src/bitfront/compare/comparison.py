@@ -81,7 +81,7 @@ def compare_job(
             say(note)
         if directory is not None:
             write_whole(directory / "recipe.toml", to_toml(job.recipe))
-            write_manifest(job, directory, crew, resumed=study.resumed > 0)
+            write_manifest(job, directory, crew)
         one = threadpool_limits(1, user_api="blas")  # as in a search: threads would wait more than work
         with one, nullcontext() if pool is None else closing(pool):
             if enumerates:

@@ -17,6 +17,8 @@ LEFT, RIGHT, TOP, BOTTOM = 78, 16, 40, 52
 _WIDE = 4  # times the least from which on an axis is logarithmic
 FRONT, UNIFORM, FLOAT, FAINT = "#0072B2", "#D55E00", "#009E73", "#999999"
 
+_WORDS = 110  # pixels that a limit's words may take
+
 Point = tuple[float, float]
 
 
@@ -30,14 +32,16 @@ def front_svg(
 ) -> str:
     """Every candidate as a faint dot, the front as a staircase, float and uniform assignments marked.
 
-    `document` is what `search --json` prints, `trials` the metrics of every candidate; what lies beyond one of
-    the `limits` is shaded. The cost `x` is on a logarithmic axis.
+    `document` is what `search --json` prints, `trials` the metrics of every candidate. Those that break one of the
+    `limits` are hollow, and what lies beyond a limit on an axis is shaded, unless that is so far off that nothing
+    else could be made out. The cost `x` is on a logarithmic axis.
     """
 
     def pick(values: Mapping[str, Any]) -> Point:
         return float(values[x.name]), float(values[y.name])
 
     dots = [pick(values) for values in trials]
+    broken = [any(limit.violation(values[limit.metric.name]) > 0 for limit in limits) for values in trials]
     front = sorted(pick(member["metrics"]) for member in document["front"])
     uniform = {
         f"all {uniform_label(name, found)}": pick(found["metrics"])
@@ -47,10 +51,11 @@ def front_svg(
     marks = {"float": pick(document["baseline"]), **uniform}
     everything = [*dots, *front, *marks.values()]
     logarithmic = spread_wide([p[0] for p in everything])
-    across, upward = (_bounds(limits, metric) for metric in (x, y))
-    across = [bound for bound in across if not logarithmic or bound.value > 0]
-    values_x = [*(p[0] for p in everything), *(bound.value for bound in across)]
-    values_y = [*(p[1] for p in everything), *(bound.value for bound in upward)]
+    values_x, values_y = ([point[place] for point in everything] for place in (0, 1))
+    across = _bounds(limits, x, values_x, logarithmic)
+    upward = _bounds(limits, y, values_y, False)
+    values_x += [bound.value for bound in across]
+    values_y += [bound.value for bound in upward]
     to_x, ticks_x = axis(values_x, LEFT, WIDTH - RIGHT, logarithmic, x.unit)
     to_y, ticks_y = axis(values_y, HEIGHT - BOTTOM, TOP, False, y.unit)
     parts = [_text(LEFT, 22, title, size=15, weight="bold")]
@@ -59,9 +64,12 @@ def front_svg(
     below = f"{x.name} (logarithmic)" if logarithmic else x.name
     parts += [_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, below, anchor="middle")]
     parts.append(_text(14, TOP - 6, y.name))
-    parts += [_limit_across(to_x(bound.value), bound, x) for bound in across]
-    parts += [_limit_upward(to_y(bound.value), bound, y) for bound in upward]
-    parts += [_dot(to_x(px), to_y(py), 2.5, FAINT, 0.45) for px, py in dots]
+    parts += [_limit_across(to_x(bound.value), bound) for bound in across]
+    parts += [_limit_upward(to_y(bound.value), bound) for bound in upward]
+    parts += [
+        _hollow(to_x(px), to_y(py)) if breaks else _dot(to_x(px), to_y(py), 2.5, FAINT, 0.45)
+        for (px, py), breaks in zip(dots, broken, strict=True)
+    ]
     parts.append(_stairs([(to_x(px), to_y(py)) for px, py in front]))
     parts += [_dot(to_x(px), to_y(py), 4, FRONT, 1) for px, py in front]
     parts += _knee(document, lambda values: (to_x(float(values[x.name])), to_y(float(values[y.name]))))
@@ -79,6 +87,11 @@ def front_svg(
                 anchor="end" if end else "start",
             )
         )
+    parts += [_words_across(to_x(bound.value), bound, x) for bound in across]
+    parts += [_words_upward(to_y(bound.value), bound, y) for bound in upward]
+    if any(broken):
+        parts.append(_hollow(WIDTH - RIGHT - 92, TOP - 10))
+        parts.append(_text(WIDTH - RIGHT, TOP - 6, "breaks a limit", anchor="end"))
     style = (
         "<style>text{font-family:system-ui,sans-serif;fill:#444}line{stroke:#8885}"
         ".halo{paint-order:stroke;stroke:#fff;stroke-width:3px}"
@@ -99,31 +112,46 @@ class _Bound:
     is_high: bool
 
 
-def _bounds(limits: Sequence[Limit], metric: Metric) -> list[_Bound]:
-    ends = [(end, high) for limit in limits if limit.metric.name == metric.name
-            for end, high in ((limit.low, False), (limit.high, True))]  # fmt: skip
-    return [_Bound(end, high) for end, high in ends if end is not None]
+def _bounds(
+    limits: Sequence[Limit], metric: Metric, values: Sequence[float], logarithmic: bool
+) -> list[_Bound]:
+    """The bounds that an axis can show: not further off than the values are from each other."""
+    place = math.log if logarithmic else float
+    places = [place(value) for value in values]
+    low, high = min(places), max(places)
+    room = (high - low) or abs(high) or 1.0
+    ends = [
+        _Bound(end, is_high)
+        for limit in limits
+        if limit.metric.name == metric.name
+        for end, is_high in ((limit.low, False), (limit.high, True))
+        if end is not None and (end > 0 or not logarithmic)
+    ]
+    return [bound for bound in ends if low - room <= place(bound.value) <= high + room]
 
 
-def _limit_across(at: float, bound: _Bound, metric: Metric) -> str:
+def _limit_across(at: float, bound: _Bound) -> str:
     """A limit on the axis to the right: what lies beyond it is shaded."""
     start, end = (at, WIDTH - RIGHT) if bound.is_high else (LEFT, at)
-    left = at > WIDTH - RIGHT - 110
-    words = _text(
-        at + (-4 if left else 4),
-        TOP + 12,
-        _limit_words(bound, metric),
-        size=11,
-        anchor="end" if left else "start",
-    )
-    return _beyond(start, TOP, end, HEIGHT - BOTTOM) + _limit_line(at, TOP, at, HEIGHT - BOTTOM) + words
+    return _beyond(start, TOP, end, HEIGHT - BOTTOM) + _limit_line(at, TOP, at, HEIGHT - BOTTOM)
 
 
-def _limit_upward(at: float, bound: _Bound, metric: Metric) -> str:
+def _limit_upward(at: float, bound: _Bound) -> str:
     """The same on the axis upwards."""
     start, end = (TOP, at) if bound.is_high else (at, HEIGHT - BOTTOM)
-    words = _text(LEFT + 4, at - 4, _limit_words(bound, metric), size=11)
-    return _beyond(LEFT, start, WIDTH - RIGHT, end) + _limit_line(LEFT, at, WIDTH - RIGHT, at) + words
+    return _beyond(LEFT, start, WIDTH - RIGHT, end) + _limit_line(LEFT, at, WIDTH - RIGHT, at)
+
+
+def _words_across(at: float, bound: _Bound, metric: Metric) -> str:
+    """What the limit is, in the shade if there is room: two limits don't get into each other's way there."""
+    right = at < WIDTH - RIGHT - _WORDS and (bound.is_high or at < LEFT + _WORDS)
+    words, anchor = _limit_words(bound, metric), "start" if right else "end"
+    return _text(at + (4 if right else -4), TOP + 12, words, size=11, fill=UNIFORM, anchor=anchor)
+
+
+def _words_upward(at: float, bound: _Bound, metric: Metric) -> str:
+    above = at > TOP + 16 and (bound.is_high or at > HEIGHT - BOTTOM - 16)
+    return _text(LEFT + 4, at + (-4 if above else 13), _limit_words(bound, metric), size=11, fill=UNIFORM)
 
 
 def _beyond(left: float, top: float, right: float, bottom: float) -> str:
@@ -219,6 +247,10 @@ def _tick_y(y: float, label: str) -> str:
 
 def _dot(x: float, y: float, radius: float, fill: str, opacity: float) -> str:
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}" fill-opacity="{opacity}"/>'
+
+
+def _hollow(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="none" stroke="{FAINT}" stroke-opacity="0.6"/>'
 
 
 def _knee(document: Mapping[str, Any], place: Callable[[Mapping[str, Any]], Point]) -> list[str]:
