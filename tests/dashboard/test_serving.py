@@ -1,6 +1,7 @@
 """The real server, asked over HTTP."""
 
 import json
+import os
 import socket
 import sqlite3
 import sys
@@ -20,6 +21,7 @@ from bitfront.dashboard import NAME, read_source, write_mirror
 from bitfront.dashboard.serving import Follower, Server
 from bitfront.errors import InputError
 from bitfront.metric import Failure
+from bitfront.results import FRONT
 from tests.dashboard.conftest import Search, measured, source, study_of
 
 
@@ -156,6 +158,10 @@ def test_a_run_begun_anew_is_said_and_shown(tmp_path: Path, search: Search) -> N
             fewer = len(search(trials=5, seed=1).trials)
             assert told.wait(30)
             until(lambda: len(trials_at(url)) == fewer)
+            other = json.loads((run / "manifest.json").read_text()) | {"started": "2001-06-15T12:00:00Z"}
+            (run / "manifest.json").write_text(json.dumps(other))
+            os.utime(run / FRONT)  # the manifest came after the log, which is looked at
+            until(lambda: "2001-06-15" in json.dumps(trials_at(url)))
         assert said == ["The run was begun anew: load the page again to see it."]
 
 

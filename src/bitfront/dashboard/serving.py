@@ -102,7 +102,8 @@ class Follower:
     """Keeps the mirror up with a run that goes on, in a thread of its own, between entering and leaving it.
 
     What goes wrong is told to `say` once, and ends the following. Where the mirror isn't only longer than it was,
-    `renew` is called.
+    `renew` is called. A run that is begun anew in the place of another has its log before it has its manifest, and
+    its mirror is then made twice.
     """
 
     def __init__(
@@ -134,12 +135,14 @@ class Follower:
 
     def _follow(self) -> None:
         failed = 0  # looks in a row
+        begun = ""  # how the run began that was said to be another
         while not self._over.wait(self._poll):
             try:
                 state = self._state()
                 if state == self._seen or not (self._run / log.NAME).exists():
                     continue  # a run that was deleted may be begun anew
-                written = write_mirror(read_source(self._run), self._mirror)
+                source = read_source(self._run)
+                written = write_mirror(source, self._mirror)
                 self._seen, failed = state, 0
             except (BitfrontError, OSError) as error:
                 failed += 1
@@ -150,4 +153,6 @@ class Follower:
             if written.rebuilt or written.widened:
                 self._renew()
             if written.rebuilt:
-                self._say("The run was begun anew: load the page again to see it.")
+                before, begun = begun, repr(source.trials[0])
+                if begun != before:
+                    self._say("The run was begun anew: load the page again to see it.")
