@@ -115,23 +115,6 @@ def test_with_workers(folder: Path, bitfront: Bitfront) -> None:
     assert timeless(again.document) == timeless(alone) | {"run": "option"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--workers", "0"), "--workers"),
-        (("--workers", "2", "--set", "search.device='cuda'"), "cuda"),
-        (("--ray", "auto", "--set", "search.device='cuda'"), "--ray is for searches on the processor"),
-    ],
-)
-def test_what_workers_can_not_do(
-    folder: Path, bitfront: Bitfront, arguments: tuple[str, ...], said: str
-) -> None:
-    found = bitfront("compare", "recipe.toml", *arguments)
-    assert found.status == 2
-    assert said in " ".join(found.err.split())
-    assert not (folder / "runs").exists()
-
-
 def test_a_cluster_that_is_not_there(folder: Path, bitfront: Bitfront) -> None:
     pytest.importorskip("ray", reason="Ray isn't installed")
     found = bitfront("compare", "recipe.toml", "--ray", "127.0.0.1:1")
@@ -238,6 +221,9 @@ def test_limits_that_nobody_keeps(folder: Path, bitfront: Bitfront) -> None:
         (("--repeats", "0"), "--repeats"),
         (("--trials", "0"), "--trials"),
         (("--set", "metrics.size.goal=down"), "goal"),
+        (("--workers", "0"), "--workers"),
+        (("--workers", "2", "--set", "search.device='cuda'"), "cuda"),
+        (("--ray", "auto", "--set", "search.device='cuda'"), "--ray is for searches on the processor"),
     ],
 )
 def test_mistakes_write_nothing(

@@ -11,8 +11,6 @@ from bitfront.errors import RecipeError
 from bitfront.recipe.units import quantity, seconds
 
 _LARGEST_SEED = 2**62  # generators take 64 bits, and some seeds are counted on from here
-
-
 _LONGEST = 14 * 86_400.0  # seconds that a system call waits for a worker
 
 
